@@ -1,0 +1,159 @@
+-- What must hold for a lot whoever writes: its status follows its decisions, and its links keep the rules of traceability.
+-- The rules are statement triggers. Under READ COMMITTED each statement of a plpgsql function takes a new snapshot, so what
+-- is read after the row locks includes everything that was committed while waiting for them. A single data-modifying CTE
+-- could not promise that: all its parts share the snapshot from before the wait.
+--
+-- A broken rule raises an SQLSTATE of the class WM, with a message that is safe to show to a client:
+--   WM001 link to itself, WM002 duplicate link, WM003 cycle, WM004 rejected parent, WM005 parent overdrawn.
+
+-- RFC 3339 in UTC, to the microsecond, as it leaves the API.
+CREATE FUNCTION rfc3339(at timestamptz) RETURNS text
+LANGUAGE sql STABLE PARALLEL SAFE
+RETURN to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"');
+
+-- === Status ===
+
+-- The newest decision of each gate counts; decisions that name no gate count as one more gate.
+CREATE FUNCTION lot_status(lot uuid) RETURNS text
+LANGUAGE sql STABLE
+RETURN (
+    SELECT CASE
+        WHEN bool_or(newest.decision = 'FAIL') THEN 'REJECTED'
+        WHEN bool_or(newest.decision = 'HOLD') THEN 'ON_HOLD'
+        WHEN bool_or(newest.decision = 'PASS') THEN 'RELEASED'
+        ELSE 'PENDING'
+    END
+    FROM (
+        SELECT DISTINCT ON (d.qc_gate_id) d.decision
+        FROM qc_decisions d
+        WHERE d.lot_id = lot
+        ORDER BY d.qc_gate_id, d.decided_at DESC, d.id DESC
+    ) AS newest
+);
+
+-- Kept on the row, so that lists can filter by it and a link can check it under the row's lock.
+ALTER TABLE lots ADD COLUMN status text NOT NULL DEFAULT 'PENDING'
+    CONSTRAINT lots_status_check CHECK (status IN ('PENDING', 'RELEASED', 'ON_HOLD', 'REJECTED'));
+
+UPDATE lots SET status = lot_status(id) WHERE EXISTS (SELECT FROM qc_decisions d WHERE d.lot_id = lots.id);
+
+CREATE INDEX lots_status_created_at_id ON lots (status, created_at DESC, id DESC);
+CREATE INDEX lots_run_created_at_id ON lots (production_run_id, created_at DESC, id DESC);
+CREATE INDEX qc_decisions_decided_at_id ON qc_decisions (decided_at DESC, id DESC);
+
+-- A PASS at a CCP outside its limits, taken on the authority of a manager.
+ALTER TABLE qc_decisions ADD COLUMN ccp_override boolean NOT NULL DEFAULT false;
+
+CREATE FUNCTION qc_decisions_set_status() RETURNS trigger
+LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM FROM lots WHERE id IN (SELECT lot_id FROM recorded) ORDER BY id FOR NO KEY UPDATE;
+
+    UPDATE lots
+    SET status = decided.status, updated_at = now()
+    FROM (SELECT lot_id, lot_status(lot_id) AS status FROM recorded GROUP BY lot_id) AS decided
+    WHERE lots.id = decided.lot_id AND lots.status <> decided.status;
+
+    RETURN NULL;
+END
+$$;
+
+CREATE TRIGGER qc_decisions_set_status
+    AFTER INSERT ON qc_decisions
+    REFERENCING NEW TABLE AS recorded
+    FOR EACH STATEMENT EXECUTE FUNCTION qc_decisions_set_status();
+
+-- === Links ===
+
+CREATE FUNCTION lot_genealogy_check() RETURNS trigger
+LANGUAGE plpgsql AS $$
+DECLARE
+    broken record;
+BEGIN
+    IF NOT EXISTS (SELECT FROM linked) THEN
+        RETURN NULL;
+    END IF;
+
+    SELECT lots.lot_code INTO broken
+    FROM linked JOIN lots ON lots.id = linked.child_lot_id
+    WHERE linked.parent_lot_id = linked.child_lot_id
+    LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION 'Lot % can''t be its own parent.', broken.lot_code USING ERRCODE = 'WM001';
+    END IF;
+
+    -- Both ends, in the order of their ids: writers of the same lots wait in line instead of in a circle.
+    -- Links and decisions are the writers; a foreign key's own lock (KEY SHARE) doesn't collide with this one.
+    PERFORM FROM lots
+    WHERE id IN (SELECT parent_lot_id FROM linked UNION SELECT child_lot_id FROM linked)
+    ORDER BY id FOR NO KEY UPDATE;
+
+    SELECT parent.lot_code AS parent, child.lot_code AS child INTO broken
+    FROM (SELECT DISTINCT parent_lot_id, child_lot_id FROM linked) AS pair
+    JOIN lot_genealogy link USING (parent_lot_id, child_lot_id)
+    JOIN lots parent ON parent.id = pair.parent_lot_id
+    JOIN lots child ON child.id = pair.child_lot_id
+    GROUP BY parent.lot_code, child.lot_code
+    HAVING count(*) > 1
+    ORDER BY parent.lot_code
+    LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION 'Lot % is already a parent of lot %.', broken.parent, broken.child USING ERRCODE = 'WM002';
+    END IF;
+
+    -- A link into a lot without children closes no circle, and while we hold that lot's lock it gets none.
+    -- Any other link waits for its like: two of them, far apart, could close a circle that neither sees.
+    IF EXISTS (SELECT FROM lot_genealogy g WHERE g.parent_lot_id IN (SELECT child_lot_id FROM linked)) THEN
+        PERFORM pg_advisory_xact_lock(hashtext('lot_genealogy'), 1);
+
+        WITH RECURSIVE below (parent_lot_id, lot_id) AS (
+            SELECT parent_lot_id, child_lot_id FROM linked
+            UNION
+            SELECT below.parent_lot_id, g.child_lot_id
+            FROM below JOIN lot_genealogy g ON g.parent_lot_id = below.lot_id
+        )
+        SELECT lots.lot_code INTO broken
+        FROM below JOIN lots ON lots.id = below.lot_id
+        WHERE below.lot_id = below.parent_lot_id
+        ORDER BY lots.lot_code
+        LIMIT 1;
+        IF FOUND THEN
+            RAISE EXCEPTION 'Lot % would become its own ancestor.', broken.lot_code USING ERRCODE = 'WM003';
+        END IF;
+    END IF;
+
+    SELECT lots.lot_code INTO broken
+    FROM lots
+    WHERE lots.id IN (SELECT parent_lot_id FROM linked) AND lots.status = 'REJECTED'
+    ORDER BY lots.lot_code
+    LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION 'Lot % is rejected and can''t be used.', broken.lot_code USING ERRCODE = 'WM004';
+    END IF;
+
+    -- Scales differ: 0.5 % of the parent's weight or 0.05 kg may be used beyond it. A parent of unknown weight has no limit.
+    SELECT parent.lot_code,
+           (parent.weight_kg - used.total_kg + asked.total_kg)::numeric(12, 2) AS left_kg,
+           asked.total_kg::numeric(12, 2) AS asked_kg
+    INTO broken
+    FROM (SELECT parent_lot_id, sum(quantity_used_kg) AS total_kg FROM linked GROUP BY parent_lot_id) AS asked
+    JOIN lots parent ON parent.id = asked.parent_lot_id
+    CROSS JOIN LATERAL (
+        SELECT sum(g.quantity_used_kg) AS total_kg FROM lot_genealogy g WHERE g.parent_lot_id = parent.id
+    ) AS used
+    WHERE used.total_kg > parent.weight_kg + greatest(parent.weight_kg * 0.005, 0.05)
+    ORDER BY parent.lot_code
+    LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION 'Lot % has % kg left, less than the % kg asked for.',
+            broken.lot_code, greatest(broken.left_kg, 0.00), broken.asked_kg USING ERRCODE = 'WM005';
+    END IF;
+
+    RETURN NULL;
+END
+$$;
+
+CREATE TRIGGER lot_genealogy_check
+    AFTER INSERT ON lot_genealogy
+    REFERENCING NEW TABLE AS linked
+    FOR EACH STATEMENT EXECUTE FUNCTION lot_genealogy_check();
