@@ -1,1 +1,295 @@
+//! The local stack: PostgreSQL, PgBouncer and Prometheus as child processes, on loopback, from the files that production uses.
+//!
+//! What it promises:
+//! - `Stack::start` returns when every part really serves (`SELECT 1` through PgBouncer, Prometheus' `/-/ready`), or one clear error.
+//! - No child outlives us: they are ended in order by `stop` or on drop, and by the kernel if we are killed.
+//! - Two stacks don't meet: free ports and a temporary directory unless chosen otherwise; a chosen port that is taken is an
+//!   error before anything starts.
+//! - Children run without rights, passwords are random, and neither is ever in `Debug`, arguments or logs.
+//!
+//! ```no_run
+//! # async fn example() -> anyhow::Result<()> {
+//! let stack = flowviz_stack::Stack::start(flowviz_stack::Options::temporary()).await?;
+//! let (client, connection) = tokio_postgres::connect(&stack.app_url(), tokio_postgres::NoTls).await?;
+//! # Ok(()) }
+//! ```
 
+mod account;
+mod directory;
+mod error;
+mod part;
+mod pgbouncer;
+mod ports;
+mod postgres;
+mod probe;
+mod process;
+mod programs;
+mod prometheus;
+mod secrets;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+pub use error::{Error, Result};
+pub use part::Part;
+pub use ports::{Ports, claim as claim_port};
+pub use probe::http_get;
+pub use secrets::{DatabaseUrl, Secret, Secrets};
+
+use account::Account;
+use directory::Directory;
+use pgbouncer::Pooler;
+use postgres::{Cluster, Role};
+use process::{Launcher, Process};
+use programs::Programs;
+use prometheus::Monitoring;
+
+/// How to run a stack. `temporary` and `persistent` give the two usual ones.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Where everything is kept. `None`: a temporary directory, removed at the end.
+    pub dir: Option<PathBuf>,
+    pub ports: Ports,
+    pub durability: Durability,
+    pub with_prometheus: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Durability {
+    /// A crash of the machine loses nothing that was committed.
+    Full,
+    /// PostgreSQL never waits for the disk: fast, and good for data that nobody will miss.
+    Relaxed,
+}
+
+/// A running stack. Dropping it ends it (and blocks until it has ended); `stop` does the same without blocking.
+#[derive(Debug)]
+pub struct Stack {
+    // Dropped from top to bottom: whoever uses a part ends before it, and the directory goes last.
+    prometheus: Option<Process>,
+    pgbouncer: Option<Process>,
+    postgres: Option<Process>,
+    monitoring: Option<Monitoring>,
+    pooler: Pooler,
+    cluster: Cluster,
+    launcher: Launcher,
+    directory: Directory,
+}
+
+// === impl Options ===
+
+impl Options {
+    /// For tests and benchmarks: a directory that is removed at the end, free ports, nothing waits for the disk.
+    pub fn temporary() -> Self {
+        Self {
+            dir: None,
+            ports: Ports::default(),
+            durability: Durability::Relaxed,
+            with_prometheus: false,
+        }
+    }
+
+    /// For people: data and passwords stay in `dir` from one run to the next.
+    pub fn persistent(dir: impl Into<PathBuf>) -> Self {
+        Self {
+            dir: Some(dir.into()),
+            ports: Ports::default(),
+            durability: Durability::Full,
+            with_prometheus: true,
+        }
+    }
+
+    #[must_use]
+    pub fn with_prometheus(mut self) -> Self {
+        self.with_prometheus = true;
+        self
+    }
+}
+
+// === impl Stack ===
+
+impl Stack {
+    /// Starts every part and returns when all of them serve.
+    pub async fn start(options: Options) -> Result<Self> {
+        let programs = Programs::find(options.with_prometheus)?;
+        let directory = Directory::open(options.dir.as_deref())?;
+        postgres::wait_for_predecessor(directory.path()).await;
+        // All of them before anything starts.
+        let postgres_port = ports::claim(Part::Postgres, options.ports.postgres)?;
+        let pgbouncer_port = ports::claim(Part::PgBouncer, options.ports.pgbouncer)?;
+        let prometheus_port = match options.with_prometheus {
+            true => Some(ports::claim(Part::Prometheus, options.ports.prometheus)?),
+            false => None,
+        };
+
+        let launcher = Launcher::new(Account::unprivileged()?, programs, directory.logs()?)?;
+        let secrets = Secrets::open(directory.secrets())?;
+
+        let monitoring = prometheus_port
+            .map(|port| Monitoring::prepare(&directory, &launcher, port))
+            .transpose()?;
+        // Prometheus takes longest to get ready and needs nobody: it starts first and is waited for last.
+        let mut prometheus = match (&monitoring, &launcher.programs().prometheus) {
+            (Some(monitoring), Some(program)) => Some(monitoring.launch(&launcher, program)?),
+            _ => None,
+        };
+
+        let cluster = Cluster::prepare(
+            &directory,
+            &launcher,
+            &secrets,
+            postgres_port,
+            options.durability,
+        )
+        .await?;
+        let postgres = cluster.start(&launcher).await?;
+        cluster.bootstrap().await?;
+
+        let pooler = Pooler::prepare(&directory, &launcher, &secrets, pgbouncer_port, &cluster)?;
+        let mut pgbouncer = pooler.start(&launcher).await?;
+        pooler.until_serving(&mut pgbouncer).await?;
+
+        if let (Some(monitoring), Some(process)) = (&monitoring, &mut prometheus) {
+            monitoring.until_ready(process).await?;
+        }
+        Ok(Self {
+            prometheus,
+            pgbouncer: Some(pgbouncer),
+            postgres: Some(postgres),
+            monitoring,
+            pooler,
+            cluster,
+            launcher,
+            directory,
+        })
+    }
+
+    /// Ends every part in order and waits for each.
+    pub async fn stop(mut self) {
+        for part in [
+            self.prometheus.take(),
+            self.pgbouncer.take(),
+            self.postgres.take(),
+        ] {
+            if let Some(process) = part {
+                process.stop().await;
+            }
+        }
+    }
+
+    /// `flowviz`, who owns the database, straight to PostgreSQL: for migrations.
+    pub fn owner_url(&self) -> DatabaseUrl {
+        self.direct_url(Role::Owner)
+    }
+
+    /// `flowviz_app`, as the functions connect: through PgBouncer.
+    pub fn app_url(&self) -> DatabaseUrl {
+        self.pooler.app_url()
+    }
+
+    /// `flowviz_app` straight to PostgreSQL.
+    pub fn app_direct_url(&self) -> DatabaseUrl {
+        self.direct_url(Role::App)
+    }
+
+    /// `flowviz_monitor` (in `pg_monitor`), straight to PostgreSQL: for exporters.
+    pub fn monitor_url(&self) -> DatabaseUrl {
+        self.direct_url(Role::Monitor)
+    }
+
+    /// PgBouncer's console as `flowviz_stats`, who may SHOW and nothing else. Speaks only the simple protocol.
+    pub fn pgbouncer_stats_url(&self) -> DatabaseUrl {
+        self.pooler.stats_url()
+    }
+
+    /// PgBouncer's console as `flowviz_admin`, who may also PAUSE, RESUME, RECONNECT ... Speaks only the simple protocol.
+    pub fn pgbouncer_admin_url(&self) -> DatabaseUrl {
+        self.pooler.admin_url()
+    }
+
+    /// `127.0.0.1:port`: what a component must be allowed to connect to.
+    pub fn pgbouncer_host(&self) -> String {
+        format!("127.0.0.1:{}", self.pooler.port())
+    }
+
+    /// `http://127.0.0.1:port`, if the stack runs Prometheus.
+    pub fn prometheus_url(&self) -> Option<String> {
+        let monitoring = self.monitoring.as_ref()?;
+        Some(format!("http://{}", monitoring.address()))
+    }
+
+    /// Makes Prometheus scrape a host's admin listener as the job `functions`, in place of the one before.
+    pub fn scrape_host(&self, admin: SocketAddr) -> Result<()> {
+        let part = Part::Prometheus;
+        self.monitoring
+            .as_ref()
+            .ok_or(Error::NotRunning { part })?
+            .scrape_host(admin)
+    }
+
+    /// The stack's directory: `logs/` says why something doesn't work.
+    pub fn dir(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// The process id of a part, while it runs: for tests that freeze or kill it.
+    pub fn pid(&self, part: Part) -> Option<u32> {
+        let process = match part {
+            Part::Postgres => &self.postgres,
+            Part::PgBouncer => &self.pgbouncer,
+            Part::Prometheus => &self.prometheus,
+            Part::Host => &None,
+        };
+        process.as_ref().map(Process::pid)
+    }
+
+    /// An error if a part that should be running has ended by itself.
+    pub fn check(&mut self) -> Result<()> {
+        [
+            &mut self.postgres,
+            &mut self.pgbouncer,
+            &mut self.prometheus,
+        ]
+        .into_iter()
+        .flatten()
+        .try_for_each(Process::check)
+    }
+
+    /// PostgreSQL goes away; PgBouncer stays.
+    pub async fn stop_postgres(&mut self) {
+        if let Some(process) = self.postgres.take() {
+            process.stop().await;
+        }
+    }
+
+    /// PostgreSQL is back, on the same port, and answers. PgBouncer finds out by itself (`server_login_retry`).
+    pub async fn start_postgres(&mut self) -> Result<()> {
+        if self.postgres.is_none() {
+            self.postgres = Some(self.cluster.start(&self.launcher).await?);
+        }
+        Ok(())
+    }
+
+    pub async fn stop_pgbouncer(&mut self) {
+        if let Some(process) = self.pgbouncer.take() {
+            process.stop().await;
+        }
+    }
+
+    /// PgBouncer is back, on the same port; whether PostgreSQL is behind it is another matter.
+    pub async fn start_pgbouncer(&mut self) -> Result<()> {
+        if self.pgbouncer.is_none() {
+            self.pgbouncer = Some(self.pooler.start(&self.launcher).await?);
+        }
+        Ok(())
+    }
+
+    fn direct_url(&self, role: Role) -> DatabaseUrl {
+        DatabaseUrl::new(
+            role.name(),
+            self.cluster.password(role),
+            self.cluster.port(),
+            postgres::DATABASE,
+        )
+    }
+}

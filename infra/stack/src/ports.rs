@@ -1,0 +1,72 @@
+//! Ports on the loopback interface: the ones a person chose, or free ones.
+
+use std::net::{Ipv4Addr, TcpListener};
+
+use crate::error::{Error, Result};
+use crate::part::Part;
+
+/// Free ports are taken from below the range that the kernel gives to outgoing connections (32768 and up on Linux): a port from
+/// that range could be taken by anybody while its owner is being restarted.
+const FREE_FROM: u16 = 15_000;
+const FREE_TO: u16 = 32_000;
+const ATTEMPTS: usize = 200;
+
+/// `None` and `Some(0)` mean "a free one".
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Ports {
+    pub postgres: Option<u16>,
+    pub pgbouncer: Option<u16>,
+    pub prometheus: Option<u16>,
+}
+
+/// The port to use for `part`, known to be free a moment ago.
+pub fn claim(part: Part, wanted: Option<u16>) -> Result<u16> {
+    match wanted {
+        Some(port) if port != 0 => {
+            if is_free(port) {
+                Ok(port)
+            } else {
+                Err(Error::PortTaken { part, port })
+            }
+        }
+        _ => std::iter::repeat_with(random_port)
+            .take(ATTEMPTS)
+            .find(|port| is_free(*port))
+            .ok_or(Error::NoFreePort {
+                from: FREE_FROM,
+                to: FREE_TO,
+            }),
+    }
+}
+
+fn is_free(port: u16) -> bool {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
+}
+
+fn random_port() -> u16 {
+    let (high, _) = uuid::Uuid::new_v4().as_u64_pair();
+    let span = u64::from(FREE_TO - FREE_FROM);
+    FREE_FROM + u16::try_from(high % span).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_taken_port_is_an_error_that_names_it_and_what_to_change() {
+        let holder = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let port = holder.local_addr().unwrap().port();
+        let error = claim(Part::PgBouncer, Some(port)).unwrap_err().to_string();
+        assert!(error.contains(&port.to_string()), "{error}");
+        assert!(error.contains("FLOWVIZ_PGBOUNCER_PORT"), "{error}");
+    }
+
+    #[test]
+    fn free_ports_are_below_the_range_of_outgoing_connections() {
+        for wanted in [None, Some(0)] {
+            let port = claim(Part::Postgres, wanted).unwrap();
+            assert!((FREE_FROM..FREE_TO).contains(&port), "{port}");
+        }
+    }
+}

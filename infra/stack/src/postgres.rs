@@ -1,0 +1,263 @@
+//! PostgreSQL: a cluster made by `initdb`, its roles and the database `flowviz`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use crate::Durability;
+use crate::directory::Directory;
+use crate::error::{Error, Result, chain};
+use crate::part::Part;
+use crate::probe;
+use crate::process::{Launch, Launcher, Process};
+use crate::secrets::{DatabaseUrl, Secret, Secrets, write_private};
+
+pub(crate) const DATABASE: &str = "flowviz";
+const SUPERUSER: &str = "postgres";
+
+/// The file that production uses.
+const CONFIGURATION: &str = include_str!("../../postgres/postgresql.conf");
+
+const READY_WITHIN: Duration = Duration::from_secs(60);
+const PREDECESSOR_GONE_WITHIN: Duration = Duration::from_secs(20);
+
+/// A role that the stack makes, with a password of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// Owns the database and runs the migrations. Not a superuser.
+    Owner,
+    /// What the functions log in as.
+    App,
+    /// Reads PostgreSQL's own statistics, for exporters.
+    Monitor,
+}
+
+#[derive(Debug)]
+pub(crate) struct Cluster {
+    dir: PathBuf,
+    port: u16,
+    durability: Durability,
+    passwords: Passwords,
+}
+
+#[derive(Debug)]
+struct Passwords {
+    superuser: Secret,
+    owner: Secret,
+    app: Secret,
+    monitor: Secret,
+}
+
+// === impl Role ===
+
+impl Role {
+    const ALL: [Self; 3] = [Self::Owner, Self::App, Self::Monitor];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Owner => "flowviz",
+            Self::App => "flowviz_app",
+            Self::Monitor => "flowviz_monitor",
+        }
+    }
+
+    fn attributes(self) -> &'static str {
+        match self {
+            // The migrations make the application's role where it isn't there yet.
+            Self::Owner => "LOGIN CREATEROLE",
+            Self::App | Self::Monitor => "LOGIN",
+        }
+    }
+}
+
+// === impl Cluster ===
+
+impl Cluster {
+    /// Writes the configuration; runs `initdb` the first time.
+    pub(crate) async fn prepare(
+        directory: &Directory,
+        launcher: &Launcher,
+        secrets: &Secrets,
+        port: u16,
+        durability: Durability,
+    ) -> Result<Self> {
+        let account = launcher.account();
+        let dir = directory.part("postgres", account)?;
+        directory.check_reachable(launcher, &dir)?;
+
+        let configuration = dir.join("postgresql.conf");
+        write_private(&configuration, CONFIGURATION)?;
+        account.own(&configuration)?;
+
+        let cluster = Self {
+            dir,
+            port,
+            durability,
+            passwords: Passwords {
+                superuser: secrets.get(SUPERUSER)?,
+                owner: secrets.get(Role::Owner.name())?,
+                app: secrets.get(Role::App.name())?,
+                monitor: secrets.get(Role::Monitor.name())?,
+            },
+        };
+        if !cluster.dir.join("data").exists() {
+            cluster.initialise(launcher).await?;
+        }
+        Ok(cluster)
+    }
+
+    /// The cluster appears under its name only when it is whole.
+    async fn initialise(&self, launcher: &Launcher) -> Result<()> {
+        let new = self.dir.join("data.new");
+        if new.exists() {
+            fs::remove_dir_all(&new).map_err(Error::file(&new))?;
+        }
+        let password = self.dir.join("superuser");
+        write_private(&password, &self.passwords.superuser)?;
+        launcher.account().own(&password)?;
+
+        let mut arguments = vec![
+            "--pgdata=data.new",
+            "--username=postgres",
+            "--pwfile=superuser",
+            "--auth=scram-sha-256",
+            "--encoding=UTF8",
+            "--locale=C.UTF-8",
+            "--no-instructions",
+        ];
+        if self.durability == Durability::Relaxed {
+            arguments.push("--no-sync");
+        }
+        let (launcher, dir) = (launcher.clone(), self.dir.clone());
+        let arguments: Vec<String> = arguments.into_iter().map(str::to_owned).collect();
+        let run = tokio::task::spawn_blocking(move || {
+            let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+            launcher.run(&launcher.programs().initdb, &arguments, &dir)
+        });
+        let output = run
+            .await
+            .map_err(|error| Error::Initdb(error.to_string()))?
+            .map_err(|error| Error::Initdb(error.to_string()))?;
+        fs::remove_file(&password).map_err(Error::file(&password))?;
+        if !output.status.success() {
+            return Err(Error::Initdb(
+                String::from_utf8_lossy(&output.stderr).into_owned(),
+            ));
+        }
+        let data = self.dir.join("data");
+        fs::rename(&new, &data).map_err(Error::file(&data))
+    }
+
+    /// Starts it and waits until it answers.
+    pub(crate) async fn start(&self, launcher: &Launcher) -> Result<Process> {
+        let mut settings = vec![
+            "listen_addresses=127.0.0.1".to_owned(),
+            format!("port={}", self.port),
+            // A socket's path may have 107 bytes, which a deep directory exceeds, and nobody here needs one.
+            "unix_socket_directories=".to_owned(),
+        ];
+        if self.durability == Durability::Relaxed {
+            settings.extend(
+                [
+                    "fsync=off",
+                    "synchronous_commit=off",
+                    "full_page_writes=off",
+                ]
+                .map(str::to_owned),
+            );
+        }
+        let mut arguments = vec![
+            "-D".to_owned(),
+            self.dir.join("data").to_string_lossy().into_owned(),
+            "-c".to_owned(),
+            format!("config_file={}", self.dir.join("postgresql.conf").display()),
+        ];
+        arguments.extend(
+            settings
+                .into_iter()
+                .flat_map(|setting| ["-c".to_owned(), setting]),
+        );
+        let mut process = launcher.launch(Launch {
+            part: Part::Postgres,
+            program: &launcher.programs().postgres,
+            arguments,
+            dir: &self.dir,
+            environment: Vec::new(),
+            account: launcher.account(),
+        })?;
+        let url = self.superuser_url("postgres");
+        probe::until_ready(&mut process, READY_WITHIN, async || {
+            probe::select_one(&url).await
+        })
+        .await?;
+        Ok(process)
+    }
+
+    /// The roles and the database, each if it is absent; passwords as they are in the secrets.
+    pub(crate) async fn bootstrap(&self) -> Result<()> {
+        let client = probe::connect(&self.superuser_url("postgres"))
+            .await
+            .map_err(Error::Bootstrap)?;
+        let run = async |sql: &str| {
+            client
+                .batch_execute(sql)
+                .await
+                .map_err(|error| Error::Bootstrap(chain(&error)))
+        };
+        for role in Role::ALL {
+            let (name, attributes, password) =
+                (role.name(), role.attributes(), self.password(role));
+            run(&format!(
+                "DO $$ BEGIN CREATE ROLE {name}; EXCEPTION WHEN duplicate_object THEN NULL; END $$;
+                 ALTER ROLE {name} {attributes} PASSWORD '{}'",
+                &**password,
+            ))
+            .await?;
+        }
+        run("GRANT pg_monitor TO flowviz_monitor").await?;
+        let exists = client
+            .simple_query("SELECT FROM pg_database WHERE datname = 'flowviz'")
+            .await
+            .map_err(|error| Error::Bootstrap(chain(&error)))?
+            .iter()
+            .any(|message| matches!(message, tokio_postgres::SimpleQueryMessage::Row(_)));
+        if !exists {
+            run("CREATE DATABASE flowviz OWNER flowviz").await?;
+        }
+        // Nobody makes temporary tables behind a transaction pooler, where the next client would meet them.
+        run("REVOKE ALL ON DATABASE flowviz FROM PUBLIC; GRANT CONNECT ON DATABASE flowviz TO flowviz_app, flowviz_monitor").await
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    pub(crate) fn password(&self, role: Role) -> &Secret {
+        match role {
+            Role::Owner => &self.passwords.owner,
+            Role::App => &self.passwords.app,
+            Role::Monitor => &self.passwords.monitor,
+        }
+    }
+
+    fn superuser_url(&self, database: &str) -> DatabaseUrl {
+        DatabaseUrl::new(SUPERUSER, &self.passwords.superuser, self.port, database)
+    }
+}
+
+/// After a crash of the stack its PostgreSQL may still be writing its last checkpoint, on the same data and port.
+pub(crate) async fn wait_for_predecessor(dir: &Path) {
+    let pid_file = dir.join("postgres/data/postmaster.pid");
+    let deadline = Instant::now() + PREDECESSOR_GONE_WITHIN;
+    while Instant::now() < deadline && runs_postgres(&pid_file) {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+fn runs_postgres(pid_file: &Path) -> bool {
+    fs::read_to_string(pid_file)
+        .ok()
+        .and_then(|text| text.lines().next()?.trim().parse::<u32>().ok())
+        .and_then(|pid| fs::read_to_string(format!("/proc/{pid}/stat")).ok())
+        .is_some_and(|stat| stat.contains("(postgres)") && !stat.contains(") Z "))
+}
