@@ -1,0 +1,73 @@
+//! The two places where the manifest meets the disk.
+
+use std::fs;
+use std::path::Path;
+
+use super::app::{App, FileMountKind, Function};
+use super::error::{Finding, ManifestErrors};
+use super::inputs::Inputs;
+use super::reader::parse;
+
+/// Reads and parses a manifest; a directory means the `spin.toml` in it.
+pub fn load(path: &Path, inputs: &Inputs) -> Result<App, ManifestErrors> {
+    let file = if path.is_dir() {
+        path.join("spin.toml")
+    } else {
+        path.to_owned()
+    };
+    let text = fs::read_to_string(&file).map_err(|error| Finding {
+        file: file.clone(),
+        line: None,
+        key: String::new(),
+        what: format!("the manifest can't be read: {error}"),
+        fix: "name a Spin manifest, or a directory with a `spin.toml` in it".into(),
+    })?;
+    parse(&text, &file, inputs)
+}
+
+/// Are the components' files there? Apart from `parse`, since a build may still have to make them.
+pub fn check_files(app: &App) -> Result<(), ManifestErrors> {
+    let findings = app
+        .functions
+        .iter()
+        .flat_map(|function| missing(app, function))
+        .collect();
+    ManifestErrors::unless_clean(findings, ())
+}
+
+fn missing(app: &App, function: &Function) -> Vec<Finding> {
+    let finding = |line, key: &str, what: String, fix: String| Finding {
+        file: app.file.clone(),
+        line: Some(line),
+        key: format!("[component.{}] {key}", function.id),
+        what,
+        fix,
+    };
+    let mut findings = Vec::new();
+    if !function.source.is_file() {
+        let what = format!("there is no file `{}`", function.source.display());
+        let fix = match &function.build {
+            Some(build) => format!("build it: `{}`", build.commands.join("` and `")),
+            None => "correct the path, or build the component".into(),
+        };
+        findings.push(finding(function.source_line, "source", what, fix));
+    }
+    for mount in &function.files {
+        let path = match &mount.kind {
+            FileMountKind::Placement { source, .. } => source.clone(),
+            // What a glob matches may be nothing.
+            FileMountKind::Pattern(pattern) if pattern.contains(['*', '?', '[']) => continue,
+            FileMountKind::Pattern(path) => app.root.join(path),
+        };
+        if !path.exists() {
+            let what = format!("there is no file or directory `{}`", path.display());
+            findings.push(finding(
+                mount.line,
+                "files",
+                what,
+                "correct the path, or remove the entry".into(),
+            ));
+        }
+    }
+    findings
+}

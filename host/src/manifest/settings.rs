@@ -1,0 +1,243 @@
+//! `[component.<id>.tool.flowviz]`: what Spin has no word for. Stock Spin ignores `tool`; here an unknown key is an error.
+//!
+//! | key | default | what | range |
+//! |---|---|---|---|
+//! | `memory_limit` | `"128MiB"` | linear memory of one instance; B, KB, MB, GB, KiB, MiB, GiB, or bytes as an integer | 1MiB - 4GiB |
+//! | `timeout` | `"30s"` | wall time of the whole request, until its response has ended; ms, s, m, h | 10ms - 1h |
+//! | `cpu_limit` | `"5s"` | CPU time of one request, counted in ticks of 10 ms | 10ms - 1h |
+//! | `max_concurrency` | `128` | requests that run at the same time | 1 - 10000 |
+//! | `queue` | `2048` | requests that wait for a place; 0 is no queue; beyond it: 503 | 0 - 100000 |
+//! | `max_body_size` | `"256KiB"` | a request's body, as `memory_limit`; beyond it: 413 | 1B - 1GiB |
+//! | `instance_reuse` | `{}` | `false` is a new instance for each request; a table may set the next three | |
+//! | `instance_reuse.max_requests` | `1000` | requests in the life of an instance | 1 - 1000000000 |
+//! | `instance_reuse.max_concurrent` | `1` | requests at the same time in one instance | 1 - 1000 |
+//! | `instance_reuse.idle_timeout` | `"10s"` | an instance without work is dropped after this | 10ms - 1h |
+//! | `methods` | all | HTTP methods that the function takes; to others the host answers 405 with `Allow` | |
+//! | `metrics.<name>.type` | must be given | `counter`, `gauge` or `histogram` | |
+//! | `metrics.<name>.help` | must be given | one sentence for people | |
+//! | `metrics.<name>.labels` | none | `{ label = ["values", "known", "beforehand"] }` | 10 labels |
+//! | `metrics.<name>.buckets` | 1 ms - 10 s | of a histogram: upper bounds, increasing | 1 - 50 |
+//! | `metrics.<name>.max_series` | `200` | label sets beyond it are recorded as `other` | 1 - 10000 |
+
+use std::fmt::Display;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use super::document::{Item, Section};
+use super::limits::{self, InstanceReuse, Limits};
+use super::metrics::{self, MetricDeclaration};
+use super::units::{parse_duration, parse_size, show_duration, show_size};
+
+/// All of the table.
+#[derive(Debug, Default)]
+pub(super) struct Settings<'d> {
+    pub limits: Limits,
+    pub methods: Option<Vec<http::Method>>,
+    /// Each with the key that declares it.
+    pub metrics: Vec<(MetricDeclaration, Item<'d>)>,
+}
+
+impl<'d> Settings<'d> {
+    pub fn read(mut section: Section<'d>) -> Self {
+        let settings = Self {
+            limits: read_limits(&mut section),
+            methods: section.take("methods").and_then(|item| read_methods(&item)),
+            metrics: section
+                .table("metrics")
+                .map(|metrics| metrics::read(&metrics))
+                .unwrap_or_default(),
+        };
+        section.finish();
+        settings
+    }
+}
+
+fn read_limits(section: &mut Section<'_>) -> Limits {
+    let default = Limits::default();
+    let timeout = section
+        .take("timeout")
+        .and_then(|item| duration(&item, &limits::TIMEOUT_RANGE));
+    let timeout = timeout.unwrap_or(default.timeout);
+    let cpu = section.take("cpu_limit").and_then(|item| {
+        let cpu = duration(&item, &limits::CPU_RANGE)?;
+        if cpu > timeout {
+            let what = format!(
+                "no request gets that far: its `timeout` is {}",
+                show_duration(timeout)
+            );
+            item.warn(what, "raise `timeout` or lower `cpu_limit`");
+        }
+        Some(cpu)
+    });
+    Limits {
+        timeout,
+        cpu: cpu.unwrap_or(default.cpu),
+        memory: section
+            .take("memory_limit")
+            .and_then(|item| size(&item, &limits::MEMORY_RANGE))
+            .unwrap_or(default.memory),
+        max_body: section
+            .take("max_body_size")
+            .and_then(|item| size(&item, &limits::BODY_RANGE))
+            .unwrap_or(default.max_body),
+        max_concurrency: count(
+            section,
+            "max_concurrency",
+            &limits::CONCURRENCY_RANGE,
+            default.max_concurrency,
+        ),
+        queue: count(section, "queue", &limits::QUEUE_RANGE, default.queue),
+        instance_reuse: section
+            .take("instance_reuse")
+            .map_or(default.instance_reuse, |item| read_reuse(&item)),
+    }
+}
+
+fn read_reuse(item: &Item<'_>) -> InstanceReuse {
+    let default = InstanceReuse::default();
+    if item.is_boolean() {
+        if item.boolean() == Some(true) {
+            item.error(
+                "`true` says nothing that the default doesn't",
+                "remove it, or write `false` or `{ max_requests = 1000 }`",
+            );
+        }
+        return InstanceReuse::NEVER;
+    }
+    if !item.is_table() {
+        item.wrong_type(
+            "`false` or a table",
+            "instance_reuse = { max_requests = 1000 }",
+        );
+        return default;
+    }
+    let Some(mut section) = item.table() else {
+        return default;
+    };
+    let idle = section
+        .take("idle_timeout")
+        .and_then(|item| duration(&item, &limits::IDLE_RANGE));
+    let reuse = InstanceReuse {
+        max_requests: count(
+            &mut section,
+            "max_requests",
+            &limits::REUSE_REQUESTS_RANGE,
+            default.max_requests,
+        ),
+        max_concurrent: count(
+            &mut section,
+            "max_concurrent",
+            &limits::REUSE_CONCURRENT_RANGE,
+            default.max_concurrent,
+        ),
+        idle_timeout: idle.unwrap_or(default.idle_timeout),
+    };
+    section.finish();
+    reuse
+}
+
+fn read_methods(item: &Item<'_>) -> Option<Vec<http::Method>> {
+    // TRACE and CONNECT speak to the server itself, never to an endpoint.
+    const KNOWN: [http::Method; 7] = [
+        http::Method::GET,
+        http::Method::HEAD,
+        http::Method::POST,
+        http::Method::PUT,
+        http::Method::PATCH,
+        http::Method::DELETE,
+        http::Method::OPTIONS,
+    ];
+    let items = item.list()?;
+    if items.is_empty() {
+        item.error(
+            "a function that takes no method answers nothing",
+            "name one, or remove the key to take them all",
+        );
+    }
+    let mut methods = Vec::new();
+    for item in items {
+        let Some(text) = item.text() else { continue };
+        match KNOWN.into_iter().find(|method| method.as_str() == text) {
+            Some(method) if methods.contains(&method) => {
+                item.error(format!("`{method}` is there twice"), "remove one")
+            }
+            Some(method) => methods.push(method),
+            None => {
+                let known = KNOWN.map(|method| method.to_string()).join(", ");
+                item.error(
+                    format!("`{text}` is no method that a function can take"),
+                    format!("use one of {known}"),
+                );
+            }
+        }
+    }
+    Some(methods)
+}
+
+/// A count with a default; the ranges stay far below what `usize` holds.
+pub(super) fn count(
+    section: &mut Section<'_>,
+    key: &'static str,
+    range: &RangeInclusive<u64>,
+    default: usize,
+) -> usize {
+    let number = section
+        .take(key)
+        .and_then(|item| within(&item, item.unsigned()?, range, |n| n.to_string()));
+    number
+        .and_then(|number| usize::try_from(number).ok())
+        .unwrap_or(default)
+}
+
+fn size(item: &Item<'_>, range: &RangeInclusive<u64>) -> Option<u64> {
+    let bytes = if item.is_integer() {
+        item.unsigned()
+    } else {
+        item.text()
+            .and_then(|text| parsed(item, text, parse_size, "128MiB"))
+    };
+    within(item, bytes?, range, show_size)
+}
+
+fn duration(item: &Item<'_>, range: &RangeInclusive<Duration>) -> Option<Duration> {
+    let duration = parsed(item, item.text()?, parse_duration, "30s")?;
+    within(item, duration, range, show_duration)
+}
+
+fn parsed<T>(
+    item: &Item<'_>,
+    text: &str,
+    parse: fn(&str) -> Option<T>,
+    example: &str,
+) -> Option<T> {
+    let value = parse(text);
+    if value.is_none() {
+        let what = format!("`{text}` is not a whole number and a unit");
+        item.error(
+            what,
+            format!("write for example `{} = \"{example}\"`", item.key),
+        );
+    }
+    value
+}
+
+fn within<T: PartialOrd + Copy, S: Display>(
+    item: &Item<'_>,
+    value: T,
+    range: &RangeInclusive<T>,
+    show: fn(T) -> S,
+) -> Option<T> {
+    if range.contains(&value) {
+        return Some(value);
+    }
+    let what = format!("{} is out of range", show(value));
+    item.error(
+        what,
+        format!(
+            "choose from {} to {}",
+            show(*range.start()),
+            show(*range.end())
+        ),
+    );
+    None
+}
