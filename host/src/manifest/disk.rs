@@ -1,15 +1,26 @@
 //! The two places where the manifest meets the disk.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use super::app::{App, FileMountKind, Function};
+use super::app::{App, Build, FileMountKind, Function};
 use super::error::{Finding, ManifestErrors};
 use super::inputs::Inputs;
-use super::reader::parse;
+use super::reader::{build_commands, parse};
 
 /// Reads and parses a manifest; a directory means the `spin.toml` in it.
 pub fn load(path: &Path, inputs: &Inputs) -> Result<App, ManifestErrors> {
+    let (file, text) = read(path)?;
+    parse(&text, &file, inputs)
+}
+
+/// The build commands of a manifest that may not be ready to be loaded: sources and variables' values may be missing.
+pub fn load_builds(path: &Path) -> Result<Vec<Build>, ManifestErrors> {
+    let (file, text) = read(path)?;
+    build_commands(&text, &file)
+}
+
+fn read(path: &Path) -> Result<(PathBuf, String), ManifestErrors> {
     let file = if path.is_dir() {
         path.join("spin.toml")
     } else {
@@ -22,7 +33,7 @@ pub fn load(path: &Path, inputs: &Inputs) -> Result<App, ManifestErrors> {
         what: format!("the manifest can't be read: {error}"),
         fix: "name a Spin manifest, or a directory with a `spin.toml` in it".into(),
     })?;
-    parse(&text, &file, inputs)
+    Ok((file, text))
 }
 
 /// Are the components' files there? Apart from `parse`, since a build may still have to make them.

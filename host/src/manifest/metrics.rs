@@ -175,15 +175,15 @@ fn read_buckets(item: &Item<'_>) -> Option<Vec<f64>> {
             "the bounds are not finite and increasing",
             "order them, name each once; `+Inf` comes by itself",
         );
+        return None;
     }
     if buckets.is_empty() || buckets.len() > MAX_BUCKETS {
-        item.error(
-            format!(
-                "{} buckets are not between 1 and {MAX_BUCKETS}",
-                buckets.len()
-            ),
-            "add or remove some",
+        let what = format!(
+            "{} buckets are not between 1 and {MAX_BUCKETS}",
+            buckets.len()
         );
+        item.error(what, "add or remove some");
+        return None;
     }
     Some(buckets)
 }

@@ -26,7 +26,7 @@ mod variables;
 pub use app::{
     App, AppSettings, BadFunctionId, Build, FileMount, FileMountKind, Function, FunctionId, Route,
 };
-pub use disk::{check_files, load};
+pub use disk::{check_files, load, load_builds};
 pub use error::{Finding, ManifestErrors};
 pub use hosts::AllowedHosts;
 pub use inputs::{Inputs, VARIABLE_PREFIX};

@@ -46,7 +46,7 @@ fn parse(text: &str, units: &[(&str, u64)]) -> Option<u64> {
 
 /// In the largest unit that needs no fraction.
 fn show(value: u64, units: &[(&str, u64)]) -> String {
-    let fits = |(_, size): &&(&str, u64)| value >= *size && value % size == 0;
+    let fits = |(_, size): &&(&str, u64)| value >= *size && value.is_multiple_of(*size);
     match units.iter().find(fits) {
         Some((name, size)) => format!("{}{name}", value / size),
         None => value.to_string(),

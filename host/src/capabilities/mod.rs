@@ -1,0 +1,126 @@
+//! What a component may import, and how much of it the manifest grants.
+//!
+//! A capability's life has three steps: it is linked once for the process ([`add_to_linker`]), prepared once for a function
+//! ([`Grants`]), and made anew for each instance.
+
+pub mod files;
+pub mod http;
+mod metrics;
+pub mod postgres;
+mod stdio;
+mod variables;
+
+#[expect(
+    missing_debug_implementations,
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "generated from WIT by build.rs"
+)]
+pub mod bindings {
+    include!(concat!(env!("OUT_DIR"), "/bindings.rs"));
+}
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use wasmtime::component::{HasData, Linker};
+use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi_http::{WasiHttpCtxView, WasiHttpView};
+
+pub use http::OutboundHttp;
+pub use postgres::PostgresCtx;
+
+use crate::database::Pools;
+use crate::manifest::{AllowedHosts, FunctionId, Secret};
+use crate::runtime::{InstanceState, WorkerShared};
+use crate::telemetry::business::FunctionBusinessMetrics;
+use crate::telemetry::database::FunctionDatabaseMetrics;
+use files::MountedFiles;
+
+/// What the manifest grants to one function.
+#[derive(Debug)]
+pub struct Grants {
+    pub variables: BTreeMap<String, Secret>,
+    pub environment: Vec<(String, Secret)>,
+    pub files: Option<MountedFiles>,
+    pub allowed_hosts: Arc<AllowedHosts>,
+    pub pools: Arc<Pools>,
+    pub database_metrics: FunctionDatabaseMetrics,
+    pub business_metrics: FunctionBusinessMetrics,
+}
+
+/// The instance's state, as what [`variables`] and [`metrics`] implement their interfaces for.
+struct Granted;
+
+impl HasData for Granted {
+    type Data<'a> = &'a mut InstanceState;
+}
+
+/// Links every capability. Whether a function may use one is decided by its [`Grants`] when it tries.
+pub fn add_to_linker(linker: &mut Linker<InstanceState>) -> wasmtime::Result<()> {
+    wasmtime_wasi::p2::add_to_linker_async(linker)?;
+    wasmtime_wasi::p3::add_to_linker(linker)?;
+    wasmtime_wasi_http::p3::add_to_linker(linker)?;
+    postgres::add_to_linker(linker, InstanceState::postgres)?;
+    bindings::spin::variables::variables::add_to_linker::<_, Granted>(linker, |state| state)?;
+    bindings::flowviz::metrics::metrics::add_to_linker::<_, Granted>(linker, |state| state)?;
+    Ok(())
+}
+
+// === impl Grants ===
+
+impl Grants {
+    /// WASI for one instance: environment, files, and standard output and error that end in the log. No network.
+    pub fn wasi(&self, function: &FunctionId, worker: &Arc<WorkerShared>) -> wasmtime::Result<WasiCtx> {
+        let mut wasi = WasiCtx::builder();
+        for (name, value) in &self.environment {
+            wasi.env(name, value.expose());
+        }
+        wasi.stdout(stdio::LogStream::new(function, "stdout", worker));
+        wasi.stderr(stdio::LogStream::new(function, "stderr", worker));
+        if let Some(files) = &self.files {
+            wasi.preopened_dir(files.path(), "/", FsPerms::ReadOnly)?;
+        }
+        Ok(wasi.build())
+    }
+
+    pub fn postgres(&self, failed: Arc<AtomicBool>) -> PostgresCtx {
+        PostgresCtx::new(
+            Arc::clone(&self.pools),
+            Arc::clone(&self.allowed_hosts),
+            self.database_metrics.clone(),
+            failed,
+        )
+    }
+}
+
+// === impl InstanceState ===
+
+impl InstanceState {
+    fn postgres(&mut self) -> postgres::PostgresView<'_> {
+        postgres::PostgresView {
+            ctx: &mut self.postgres,
+            table: &mut self.table,
+        }
+    }
+}
+
+impl WasiView for InstanceState {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView {
+            ctx: &mut self.wasi,
+            table: &mut self.table,
+        }
+    }
+}
+
+impl WasiHttpView for InstanceState {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        WasiHttpCtxView {
+            hooks: &mut self.outbound_http,
+            table: &mut self.table,
+            ctx: &mut self.http,
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! `flowviz check`: everything that `up` does before it serves.
+
+use std::sync::Arc;
+
+use anyhow::Result;
+use clap::Args;
+
+use super::app::AppArgs;
+use crate::database::{Pools, Settings};
+use crate::deploy::{Loader, engine_settings};
+use crate::runtime::Runtime;
+use crate::telemetry::{Telemetry, logs};
+
+#[derive(Debug, Args)]
+pub struct Check {
+    #[command(flatten)]
+    app: AppArgs,
+}
+
+// === impl Check ===
+
+impl Check {
+    #[tokio::main]
+    pub async fn run(self) -> Result<()> {
+        logs::init(logs::Format::Human, "warn", true)?;
+        let app = self.app.load()?;
+        for warning in &app.warnings {
+            eprintln!("warning: {warning}");
+        }
+        let telemetry = Arc::new(Telemetry::new()?);
+        let loader = Loader {
+            runtime: Runtime::new(engine_settings(&app), self.app.cache())?,
+            pools: Pools::new(Settings::default(), telemetry.database.clone()).into(),
+            telemetry,
+        };
+        loader.load(&app).await?;
+        println!(
+            "{}: {} functions, {} routes: all good",
+            app.file.display(),
+            app.functions.len(),
+            app.routes.len()
+        );
+        Ok(())
+    }
+}

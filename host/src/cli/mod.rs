@@ -1,0 +1,49 @@
+//! The command line. `up` takes `spin up`'s flags where they mean the same.
+
+mod app;
+mod build;
+mod check;
+mod migrate;
+mod up;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// A host for database-backed WASI components.
+#[derive(Debug, Parser)]
+#[command(name = "flowviz", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve the application
+    Up(up::Up),
+    /// Check the manifest and its components, without serving
+    Check(check::Check),
+    /// Bring the database's schema up to date (straight to PostgreSQL, not through the pooler)
+    Migrate(migrate::Migrate),
+}
+
+/// Runs the command that the arguments name. Its error, if any, is printed once.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let result = match cli.command {
+        Command::Up(up) => up.run(),
+        Command::Check(check) => check.run().map(|()| ExitCode::SUCCESS),
+        Command::Migrate(migrate) => migrate.run().map(|()| ExitCode::SUCCESS),
+    };
+    match result {
+        Ok(code) => code,
+        Err(error) => {
+            let text = format!("{error:#}");
+            for line in text.lines() {
+                eprintln!("error: {line}");
+            }
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! `flowviz up`: loads the application and serves it until a signal.
+
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::{info, warn};
+
+use super::app::AppArgs;
+use super::build;
+use crate::admin::{Admin, Readiness};
+use crate::database::{Pools, Settings};
+use crate::deploy::{Loader, engine_settings};
+use crate::gateway::{self, Drain, Gateway};
+use crate::runtime::Runtime;
+use crate::telemetry::{Telemetry, logs};
+
+/// A second signal ends the host at once, with the status that a shell gives to a process killed by SIGTERM.
+const STOPPED_AT_ONCE: i32 = 143;
+
+#[derive(Debug, Args)]
+pub struct Up {
+    #[command(flatten)]
+    app: AppArgs,
+
+    /// Where the functions are served
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:3000", env = "SPIN_HTTP_LISTEN_ADDR")]
+    listen: SocketAddr,
+
+    /// Where /metrics, /livez and /readyz are served
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9400", env = "FLOWVIZ_ADMIN_LISTEN")]
+    admin_listen: SocketAddr,
+
+    /// Run the components' build commands first
+    #[arg(long)]
+    build: bool,
+
+    /// Leave out of the log what the functions print
+    #[arg(short, long)]
+    quiet: bool,
+
+    /// The form of log lines
+    #[arg(long, value_enum, default_value = "human", env = "FLOWVIZ_LOG_FORMAT")]
+    log_format: logs::Format,
+
+    /// error, warn, info, debug (a line for each request) or trace
+    #[arg(long, value_name = "LEVEL", default_value = "info")]
+    log_level: String,
+
+    /// Seconds that requests in flight have to end after SIGTERM or SIGINT
+    #[arg(long, value_name = "SECONDS", default_value = "30")]
+    drain_timeout: u64,
+}
+
+// === impl Up ===
+
+impl Up {
+    #[tokio::main]
+    pub async fn run(self) -> Result<ExitCode> {
+        logs::init(self.log_format, &self.log_level, self.quiet)?;
+        if self.build {
+            build::run(&self.app.from)?;
+        }
+        let app = self.app.load()?;
+        for warning in &app.warnings {
+            warn!("{warning}");
+        }
+        // Before compiling, which takes time: a taken port is known at once.
+        let listener = bind(self.listen, "--listen").await?;
+        let admin_listener = bind(self.admin_listen, "--admin-listen").await?;
+
+        let telemetry = Arc::new(Telemetry::new()?);
+        let pools = Arc::new(Pools::new(Settings::default(), telemetry.database.clone()));
+        let loader = Loader {
+            runtime: Runtime::new(engine_settings(&app), self.app.cache())?,
+            telemetry: Arc::clone(&telemetry),
+            pools: Arc::clone(&pools),
+        };
+        let gateway = Arc::new(Gateway::new(loader.load(&app).await?));
+
+        let readiness = Readiness::new(app.settings.database.as_ref());
+        if let Some(database) = app.settings.database.clone() {
+            tokio::spawn(Arc::clone(&readiness).watch(pools, database));
+        }
+        info!(
+            app = app.name,
+            listen = %listener.local_addr()?,
+            admin = %admin_listener.local_addr()?,
+            "serving"
+        );
+        let admin = Admin {
+            telemetry,
+            readiness: Arc::clone(&readiness),
+        };
+        let admin = tokio::spawn(admin.serve(admin_listener));
+
+        let shutdown = first_signal(readiness)?;
+        let drain_timeout = Duration::from_secs(self.drain_timeout);
+        let drained = gateway::serve(listener, gateway, shutdown, drain_timeout).await;
+        admin.abort();
+        match drained {
+            Drain::Complete => {
+                info!("every request was answered");
+                Ok(ExitCode::SUCCESS)
+            }
+            Drain::Cut => bail!(
+                "requests were still in flight after {} s (--drain-timeout) and were cut",
+                self.drain_timeout
+            ),
+        }
+    }
+}
+
+async fn bind(address: SocketAddr, flag: &str) -> Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| {
+        format!("{address} can't be listened on; choose another address with {flag} ADDRESS")
+    })
+}
+
+/// Resolves at the first SIGTERM or SIGINT; the second one ends the process.
+fn first_signal(readiness: Arc<Readiness>) -> Result<impl Future<Output = ()>> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        readiness.drain();
+        info!("ending: a second signal ends at once");
+        tokio::spawn(async move {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            warn!("ended at once");
+            std::process::exit(STOPPED_AT_ONCE);
+        });
+    })
+}

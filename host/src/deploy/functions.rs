@@ -1,0 +1,98 @@
+//! The live functions, as the gateway sees them.
+
+use std::sync::Arc;
+
+use http::{HeaderValue, Method};
+
+use crate::gateway::{Admission, RouteHeaders};
+use crate::manifest::{RouteMatch, Router};
+use crate::runtime::{FunctionConfig, FunctionVersion};
+use crate::telemetry::red::RouteMetrics;
+
+/// Every route of the app, and what it leads to.
+#[derive(Debug)]
+pub struct Functions {
+    router: Router,
+    /// By the router's index.
+    routes: Vec<LiveRoute>,
+    unmatched: Arc<RouteMetrics>,
+}
+
+#[derive(Debug)]
+pub struct LiveRoute {
+    pub function: Arc<LiveFunction>,
+    pub metrics: Arc<RouteMetrics>,
+    pub headers: RouteHeaders,
+}
+
+/// A function that serves.
+#[derive(Debug)]
+pub struct LiveFunction {
+    pub config: Arc<FunctionConfig>,
+    pub version: FunctionVersion,
+    pub admission: Admission,
+    /// `None`: any.
+    methods: Option<Vec<Method>>,
+    allow: HeaderValue,
+}
+
+// === impl Functions ===
+
+impl Functions {
+    /// `routes` in the router's order.
+    pub fn new(router: Router, routes: Vec<LiveRoute>, unmatched: Arc<RouteMetrics>) -> Self {
+        Self {
+            router,
+            routes,
+            unmatched,
+        }
+    }
+
+    /// What answers `path`, percent-encoded as it came.
+    pub fn find<'a: 'p, 'p>(
+        &'a self,
+        path: &'p str,
+    ) -> Option<(&'a LiveRoute, RouteMatch<'p>)> {
+        let matched = self.router.find(path)?;
+        Some((self.routes.get(matched.index)?, matched))
+    }
+
+    /// Where requests that match no route are counted.
+    pub fn unmatched(&self) -> &Arc<RouteMetrics> {
+        &self.unmatched
+    }
+}
+
+// === impl LiveFunction ===
+
+impl LiveFunction {
+    pub fn new(
+        config: Arc<FunctionConfig>,
+        version: FunctionVersion,
+        methods: Option<Vec<Method>>,
+    ) -> anyhow::Result<Self> {
+        let mut allow: Vec<&str> = methods.iter().flatten().map(Method::as_str).collect();
+        if allow.contains(&"GET") && !allow.contains(&"HEAD") {
+            allow.push("HEAD");
+        }
+        Ok(Self {
+            admission: Admission::new(config.limits.max_concurrency, config.limits.queue),
+            allow: HeaderValue::try_from(allow.join(", "))?,
+            config,
+            version,
+            methods,
+        })
+    }
+
+    /// A function that takes GET takes HEAD.
+    pub fn takes(&self, method: &Method) -> bool {
+        self.methods.as_ref().is_none_or(|methods| {
+            methods.contains(method) || (method == Method::HEAD && methods.contains(&Method::GET))
+        })
+    }
+
+    /// What `Allow` says in a 405.
+    pub fn allow(&self) -> &HeaderValue {
+        &self.allow
+    }
+}

@@ -1,0 +1,152 @@
+//! From a checked manifest to functions that serve: compiled in parallel, linked, and with their metrics at 0.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+use http::Method;
+use tracing::info;
+
+use super::functions::{Functions, LiveFunction, LiveRoute};
+use crate::capabilities::Grants;
+use crate::capabilities::files::MountedFiles;
+use crate::database::Pools;
+use crate::gateway::RouteHeaders;
+use crate::manifest::{App, Function, Router};
+use crate::runtime::{EngineSettings, FunctionConfig, FunctionVersion, Runtime};
+use crate::telemetry::Telemetry;
+use crate::telemetry::red::NONE;
+
+/// Methods whose series exist from the start where the manifest doesn't say which ones a function takes.
+const USUAL_METHODS: [Method; 1] = [Method::GET];
+
+/// Instances beyond the sum of all `max_concurrency`: those that end while their successors start.
+const SPARE_INSTANCES: usize = 64;
+
+/// What loading a function takes.
+#[derive(Clone, Debug)]
+pub struct Loader {
+    pub runtime: Runtime,
+    pub telemetry: Arc<Telemetry>,
+    pub pools: Arc<Pools>,
+}
+
+/// What the engine must have room for.
+pub fn engine_settings(app: &App) -> EngineSettings {
+    let limits = || app.functions.iter().map(|function| &function.limits);
+    let instances: usize = limits().map(|limits| limits.max_concurrency).sum();
+    EngineSettings {
+        instances: u32::try_from(instances + SPARE_INSTANCES).unwrap_or(u32::MAX),
+        max_memory: limits().map(|limits| limits.memory).max().unwrap_or_default(),
+    }
+}
+
+// === impl Loader ===
+
+impl Loader {
+    /// Loads the whole app. All components' faults come in one error.
+    pub async fn load(&self, app: &App) -> Result<Functions> {
+        let started = Instant::now();
+        let tasks: Vec<_> = app
+            .functions
+            .iter()
+            .map(|function| {
+                let loader = self.clone();
+                let (function, app) = (function.clone(), app.clone());
+                tokio::task::spawn_blocking(move || loader.load_function(&app, &function))
+            })
+            .collect();
+
+        let mut live = Vec::with_capacity(tasks.len());
+        let mut faults = Vec::new();
+        let mut compiled = 0;
+        for task in tasks {
+            match task.await.context("loading a function")? {
+                Ok((function, was_compiled)) => {
+                    compiled += usize::from(was_compiled);
+                    live.push(function);
+                }
+                Err(fault) => faults.push(format!("{fault:#}")),
+            }
+        }
+        if !faults.is_empty() {
+            bail!("{}", faults.join("\n"));
+        }
+        info!(
+            functions = live.len(),
+            compiled,
+            ms = started.elapsed().as_millis(),
+            "functions loaded"
+        );
+        self.route(app, &live)
+    }
+
+    fn load_function(&self, app: &App, function: &Function) -> Result<(Arc<LiveFunction>, bool)> {
+        let id = &function.id;
+        let place = || {
+            format!(
+                "{}:{}: [component.{id}]",
+                app.file.display(),
+                function.source_line
+            )
+        };
+        let loaded = self.runtime.load(&function.source).with_context(place)?;
+        let files = MountedFiles::stage(&app.root, &function.files, &function.exclude_files)
+            .with_context(place)?;
+        let compiled_in = loaded.compiled_in;
+        let config = Arc::new(FunctionConfig {
+            id: id.clone(),
+            limits: function.limits,
+            grants: Grants {
+                variables: function.variables.clone(),
+                environment: function.environment.clone(),
+                files,
+                allowed_hosts: Arc::new(function.allowed_hosts.clone()),
+                pools: Arc::clone(&self.pools),
+                database_metrics: self.telemetry.database.for_function(id),
+                business_metrics: self
+                    .telemetry
+                    .business
+                    .for_function(id, &function.metrics)?,
+            },
+            metrics: self.telemetry.runtime.for_function(id.as_ref())?,
+        });
+        let version = FunctionVersion::new(&self.runtime, loaded, Arc::clone(&config));
+        self.telemetry
+            .runtime
+            .live(id.as_ref(), &version.digest.short());
+        let live = LiveFunction::new(config, version, function.methods.clone())?;
+        Ok((Arc::new(live), compiled_in.is_some()))
+    }
+
+    fn route(&self, app: &App, live: &[Arc<LiveFunction>]) -> Result<Functions> {
+        let mut routes = Vec::with_capacity(app.routes.len());
+        for route in &app.routes {
+            let function = live
+                .iter()
+                .find(|live| live.config.id == route.function)
+                .with_context(|| format!("no component `{}`", route.function))?;
+            let methods = app
+                .functions
+                .iter()
+                .find(|function| function.id == route.function)
+                .and_then(|function| function.methods.as_deref())
+                .unwrap_or(&USUAL_METHODS);
+            let template = route.pattern.template();
+            routes.push(LiveRoute {
+                function: Arc::clone(function),
+                metrics: self
+                    .telemetry
+                    .red
+                    .for_route(route.function.as_ref(), template, methods)?,
+                headers: RouteHeaders::new(template)?,
+            });
+        }
+        let router = match Router::new(&app.routes) {
+            Ok(router) => router,
+            Err(duplicates) => bail!("{duplicates:?}"),
+        };
+        let unmatched = self.telemetry.red.for_route(NONE, NONE, &[])?;
+        Ok(Functions::new(router, routes, unmatched))
+    }
+}

@@ -1,0 +1,18 @@
+//! HTTP in: accept, route, admit, hand over to a function, and answer every failure with a problem.
+//!
+//! A request that was accepted is answered: on SIGTERM the host stops accepting, tells its clients to go elsewhere
+//! (`Connection: close`, GOAWAY), finishes what is in flight, and only then ends.
+
+mod admission;
+mod body;
+mod headers;
+mod problem;
+mod request;
+mod server;
+
+pub use admission::{Admission, Overloaded};
+pub use body::Body;
+pub use headers::RouteHeaders;
+pub use problem::Problem;
+pub use request::Gateway;
+pub use server::{Drain, serve};

@@ -1,0 +1,296 @@
+//! One request: routed, admitted, handed to an instance, and observed until its response has ended.
+
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use http::header::{CONNECTION, CONTENT_LENGTH};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
+use http_body::Body as _;
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Sleep;
+use tracing::{debug, warn};
+use wasmtime_wasi_http::WasiBody;
+
+use super::body::{Body, FunctionBody, Limited};
+use super::headers::{self, REQUEST_ID};
+use super::problem::Problem;
+use crate::deploy::{Functions, LiveFunction};
+use crate::runtime::{Failure, HandleError, Ticket};
+use crate::telemetry::red::{Observation, Reason};
+
+/// Answers requests with the functions that are live.
+#[derive(Debug)]
+pub struct Gateway {
+    functions: Functions,
+    draining: AtomicBool,
+}
+
+/// A request that a function has, from its admission to the end of its response.
+#[derive(Debug)]
+pub struct InFlight {
+    observation: Observation,
+    function: Arc<LiveFunction>,
+    ticket: Ticket,
+    request_id: String,
+    status: StatusCode,
+    started: Instant,
+    /// How it ended is known; otherwise the client left.
+    settled: bool,
+    _place: OwnedSemaphorePermit,
+}
+
+// === impl Gateway ===
+
+impl Gateway {
+    pub fn new(functions: Functions) -> Self {
+        Self {
+            functions,
+            draining: AtomicBool::new(false),
+        }
+    }
+
+    /// From now on every HTTP/1 client is told to close its connection.
+    pub fn drain(&self) {
+        self.draining.store(true, Ordering::Release);
+    }
+
+    pub async fn handle(
+        &self,
+        request: Request<Incoming>,
+        client: SocketAddr,
+        local: SocketAddr,
+    ) -> Response<Body> {
+        let version = request.version();
+        let request_id = headers::request_id(request.headers());
+        let id_header = HeaderValue::from_str(&request_id).ok();
+        let mut response = self.answer(request, request_id, client, local).await;
+        if let Some(id) = id_header {
+            response.headers_mut().entry(REQUEST_ID).or_insert(id);
+        }
+        if version < Version::HTTP_2 && self.draining.load(Ordering::Acquire) {
+            response
+                .headers_mut()
+                .insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
+    }
+
+    async fn answer(
+        &self,
+        mut request: Request<Incoming>,
+        request_id: String,
+        client: SocketAddr,
+        local: SocketAddr,
+    ) -> Response<Body> {
+        let started = Instant::now();
+        let method = request.method().clone();
+        let Some(uri) = headers::absolute(request.uri(), request.headers(), local) else {
+            let none = self.functions.unmatched().observe(&method, started);
+            return refuse(none, Problem::BadRequest("The Host header names no host."));
+        };
+        let Some((route, matched)) = self.functions.find(uri.path()) else {
+            let none = self.functions.unmatched().observe(&method, started);
+            return refuse(none, Problem::NotFound);
+        };
+        let observation = route.metrics.observe(&method, started);
+        let function = &route.function;
+        if !function.takes(&method) {
+            return refuse(
+                observation,
+                Problem::MethodNotAllowed(function.allow().clone()),
+            );
+        }
+        let limits = &function.config.limits;
+        if request
+            .body()
+            .size_hint()
+            .exact()
+            .is_some_and(|bytes| bytes > limits.max_body)
+        {
+            return refuse(observation, Problem::BodyTooLarge(limits.max_body));
+        }
+
+        let Some(deadline) = started.checked_add(limits.timeout) else {
+            return refuse(observation, Problem::FunctionFailed);
+        };
+        let place = match function.admission.enter(deadline).await {
+            Ok(place) => place,
+            Err(_) => {
+                observation.failed(Reason::Overload);
+                return refuse(observation, Problem::Overloaded);
+            }
+        };
+        function
+            .config
+            .metrics
+            .queue_wait
+            .observe(started.elapsed().as_secs_f64());
+
+        route
+            .headers
+            .apply(request.headers_mut(), &uri, &matched, client);
+        if let Ok(id) = HeaderValue::from_str(&request_id) {
+            request.headers_mut().insert(REQUEST_ID, id);
+        }
+        *request.uri_mut() = uri;
+
+        let in_flight = InFlight {
+            observation,
+            function: Arc::clone(function),
+            ticket: Ticket::new(request_id.clone()),
+            request_id,
+            status: StatusCode::OK,
+            started,
+            settled: false,
+            _place: place,
+        };
+        in_flight.run(request, limits.max_body, deadline).await
+    }
+}
+
+fn refuse(mut observation: Observation, problem: Problem) -> Response<Body> {
+    observation.status(problem.status());
+    problem.into_response()
+}
+
+// === impl InFlight ===
+
+impl InFlight {
+    async fn run(
+        self,
+        request: Request<Incoming>,
+        max_body: u64,
+        deadline: Instant,
+    ) -> Response<Body> {
+        let method = request.method().clone();
+        let (parts, body) = request.into_parts();
+        let body = Limited::new(body, max_body);
+        let exceeded = Arc::clone(&body.exceeded);
+        let request = Request::from_parts(parts, body.boxed_unsync());
+
+        let mut sleep = Box::pin(tokio::time::sleep_until(deadline.into()));
+        let function = Arc::clone(&self.function);
+        let handled = tokio::select! {
+            biased;
+            handled = function.version.handle(&self.ticket, request) => Some(handled),
+            () = &mut sleep => None,
+        };
+        // The function saw its body end in an error and made something of it; the client is told what it was.
+        if exceeded.load(Ordering::Acquire) {
+            return self.fail(None, Problem::BodyTooLarge(max_body));
+        }
+        match handled {
+            Some(Ok(response)) => self.respond(response, &method, sleep),
+            None => self.fail(Some(Reason::Timeout), Problem::Timeout),
+            Some(Err(error)) => {
+                let (reason, problem) = verdict(&error);
+                if !matches!(error, HandleError::Ended(_)) {
+                    warn!(function = %self.function.config.id, request_id = self.request_id, "{error}");
+                }
+                self.fail(Some(reason), problem)
+            }
+        }
+    }
+
+    fn respond(
+        mut self,
+        response: Response<WasiBody>,
+        method: &Method,
+        deadline: Pin<Box<Sleep>>,
+    ) -> Response<Body> {
+        let (parts, body) = response.into_parts();
+        self.status = parts.status;
+        self.observation.status(parts.status);
+        let bodiless = method == Method::HEAD
+            || parts.status == StatusCode::NO_CONTENT
+            || parts.status == StatusCode::NOT_MODIFIED;
+        let left = if bodiless {
+            Some(0)
+        } else {
+            content_length(&parts.headers)
+        };
+        let body = FunctionBody::new(body, self, deadline, left);
+        Response::from_parts(parts, Body::Function(Box::new(body)))
+    }
+
+    /// No response came: the client gets a problem, and the instance, if one is at work, is thrown away.
+    fn fail(mut self, reason: Option<Reason>, problem: Problem) -> Response<Body> {
+        self.status = problem.status();
+        self.observation.status(self.status);
+        self.settle(reason);
+        problem.into_response()
+    }
+
+    /// The response has ended as it should.
+    pub fn complete(mut self) {
+        let database = self.status.is_server_error() && self.ticket.database_failed();
+        self.settle(database.then_some(Reason::Database));
+        self.ticket.complete();
+    }
+
+    /// It ended otherwise. The ticket, dropped uncompleted, ends the instance.
+    pub fn cut(mut self, reason: Reason) {
+        self.settle(Some(reason));
+    }
+
+    fn settle(&mut self, reason: Option<Reason>) {
+        self.settled = true;
+        if let Some(reason) = reason {
+            self.observation.failed(reason);
+        }
+        debug!(
+            function = %self.function.config.id,
+            request_id = self.request_id,
+            status = self.status.as_u16(),
+            ms = self.started.elapsed().as_secs_f64() * 1e3,
+            failed = reason.map(Reason::as_str),
+            "request"
+        );
+    }
+
+    /// Why the instance died, if it did.
+    pub fn failure(&self) -> Option<Reason> {
+        self.ticket.failure_now().map(reason)
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        if !self.settled {
+            self.settle(Some(Reason::ClientDisconnect));
+        }
+    }
+}
+
+fn content_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+fn reason(failure: Failure) -> Reason {
+    match failure {
+        Failure::Trap | Failure::Cancelled => Reason::Trap,
+        Failure::CpuLimit => Reason::CpuLimit,
+        Failure::MemoryLimit => Reason::MemoryLimit,
+    }
+}
+
+fn verdict(error: &HandleError) -> (Reason, Problem) {
+    match error {
+        HandleError::Ended(failure) => {
+            let problem = match failure {
+                Failure::Trap | Failure::Cancelled => Problem::FunctionFailed,
+                Failure::CpuLimit => Problem::CpuLimit,
+                Failure::MemoryLimit => Problem::MemoryLimit,
+            };
+            (reason(*failure), problem)
+        }
+        HandleError::Guest(_) => (Reason::Error, Problem::FunctionFailed),
+        HandleError::PoolFull => (Reason::Instantiation, Problem::Overloaded),
+        HandleError::Instantiation(_) => (Reason::Instantiation, Problem::FunctionFailed),
+    }
+}

@@ -1,0 +1,137 @@
+//! Compiled components on disk, so that a second start of the same app compiles nothing.
+//!
+//! A file's name is the component's digest and the engine's compatibility hash: another host version, other compiler settings or
+//! another component never find it. Files are written beside and renamed, so a half-written one is never seen.
+
+use std::collections::hash_map::DefaultHasher;
+use std::fs;
+use std::hash::{Hash, Hasher};
+use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use tracing::{debug, warn};
+use wasmtime::Engine;
+use wasmtime::component::Component;
+
+use super::component::Digest;
+
+/// Where compiled components are kept; `None` compiles at each start.
+#[derive(Debug)]
+pub struct CompiledCache(Option<PathBuf>);
+
+// === impl CompiledCache ===
+
+impl CompiledCache {
+    pub fn disabled() -> Self {
+        Self(None)
+    }
+
+    /// Keeps compiled code in `dir`, which is made if it doesn't exist.
+    ///
+    /// Its files are executed, so it must belong to the user that the host runs as, and nobody else may write there: otherwise
+    /// the cache is not used, and a warning says why.
+    pub fn at(dir: &Path) -> Self {
+        match prepare(dir) {
+            Ok(()) => Self(Some(dir.to_owned())),
+            Err(why) => {
+                warn!(dir = %dir.display(), "compiled components are not cached: {why}");
+                Self(None)
+            }
+        }
+    }
+
+    /// The compiled form of the component with this digest, if it is there.
+    pub(super) fn load(&self, engine: &Engine, digest: &Digest) -> Option<Component> {
+        let path = self.path(engine, digest)?;
+        if !path.exists() {
+            return None;
+        }
+        // SAFETY: wasmtime executes what this file holds without checking it, so it must be a file that `store` wrote. `prepare`
+        // made sure that only this process's user can write to the directory.
+        #[expect(unsafe_code, reason = "wasmtime's only way to load code that is already compiled")]
+        let loaded = unsafe { Component::deserialize_file(engine, &path) };
+        match loaded {
+            Ok(component) => Some(component),
+            Err(error) => {
+                warn!(path = %path.display(), %error, "a cached component can't be used; compiling it again");
+                None
+            }
+        }
+    }
+
+    /// Keeps `component` for the next start. A full disk costs the next start time, and this one nothing.
+    pub(super) fn store(&self, engine: &Engine, digest: &Digest, component: &Component) {
+        let Some(path) = self.path(engine, digest) else {
+            return;
+        };
+        if let Err(error) = write_atomically(&path, component) {
+            warn!(path = %path.display(), %error, "a compiled component could not be cached");
+        } else {
+            debug!(path = %path.display(), "compiled component cached");
+        }
+    }
+
+    fn path(&self, engine: &Engine, digest: &Digest) -> Option<PathBuf> {
+        let mut hasher = DefaultHasher::new();
+        engine.precompile_compatibility_hash().hash(&mut hasher);
+        let name = format!("{digest}-{:016x}.cwasm", hasher.finish());
+        Some(self.0.as_ref()?.join(name))
+    }
+}
+
+fn prepare(dir: &Path) -> Result<(), String> {
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(dir)
+        .map_err(|error| error.to_string())?;
+    let probe = tempfile::NamedTempFile::new_in(dir).map_err(|error| error.to_string())?;
+    let owner = probe.as_file().metadata().map_err(|error| error.to_string())?;
+    let metadata = fs::metadata(dir).map_err(|error| error.to_string())?;
+    if metadata.uid() != owner.uid() {
+        return Err("the directory belongs to another user".to_owned());
+    }
+    if metadata.permissions().mode() & 0o022 != 0 {
+        return Err("others may write to the directory; `chmod go-w` it".to_owned());
+    }
+    Ok(())
+}
+
+fn write_atomically(path: &Path, component: &Component) -> anyhow::Result<()> {
+    let dir = path.parent().unwrap_or(Path::new("."));
+    let mut file = tempfile::NamedTempFile::new_in(dir)?;
+    file.write_all(&component.serialize()?)?;
+    file.persist(path)?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_that_others_may_write_to_is_not_used() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(CompiledCache::at(dir.path()).0.is_some());
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o777)).unwrap();
+        assert!(CompiledCache::at(dir.path()).0.is_none());
+    }
+
+    #[test]
+    fn what_was_stored_is_loaded_and_a_damaged_file_is_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = CompiledCache::at(dir.path());
+        let engine = Engine::default();
+        // The smallest component: its header alone.
+        let bytes = b"\0asm\x0d\0\x01\0";
+        let digest = Digest::of(bytes);
+        assert!(cache.load(&engine, &digest).is_none());
+        cache.store(&engine, &digest, &Component::new(&engine, bytes).unwrap());
+        assert!(cache.load(&engine, &digest).is_some());
+
+        let path = cache.path(&engine, &digest).unwrap();
+        fs::write(&path, b"half a file").unwrap();
+        assert!(cache.load(&engine, &digest).is_none());
+    }
+}

@@ -1,0 +1,60 @@
+//! What the host tells of itself: metric families (one file per family) and logs.
+//!
+//! Names, labels and units are an interface that dashboards and alerts depend on; `docs/metrics.md` lists them. Handles are resolved
+//! once, when a function is loaded, and never looked up by string while a request runs.
+
+pub mod business;
+pub mod database;
+pub mod logs;
+pub mod red;
+pub mod runtime;
+
+use prometheus::{Encoder, IntGaugeVec, Opts, Registry, TextEncoder};
+
+pub use business::BusinessMetrics;
+pub use database::DatabaseMetrics;
+pub use red::RedMetrics;
+pub use runtime::RuntimeMetrics;
+
+/// Every family the host serves, registered in one registry of its own.
+#[derive(Debug)]
+pub struct Telemetry {
+    registry: Registry,
+    pub red: RedMetrics,
+    pub runtime: RuntimeMetrics,
+    pub database: DatabaseMetrics,
+    pub business: BusinessMetrics,
+}
+
+// === impl Telemetry ===
+
+impl Telemetry {
+    pub fn new() -> prometheus::Result<Self> {
+        let registry = Registry::new();
+        let build_info = IntGaugeVec::new(
+            Opts::new("flowviz_build_info", "Which host this is; always 1."),
+            &["version"],
+        )?;
+        build_info
+            .with_label_values(&[env!("CARGO_PKG_VERSION")])
+            .set(1);
+        registry.register(Box::new(build_info))?;
+        registry.register(Box::new(
+            prometheus::process_collector::ProcessCollector::for_self(),
+        ))?;
+        Ok(Self {
+            red: RedMetrics::register(&registry)?,
+            runtime: RuntimeMetrics::register(&registry)?,
+            database: DatabaseMetrics::register(&registry)?,
+            business: BusinessMetrics::register(&registry)?,
+            registry,
+        })
+    }
+
+    /// Everything, in Prometheus' text format. Its content type is [`prometheus::TEXT_FORMAT`].
+    pub fn encode(&self) -> prometheus::Result<Vec<u8>> {
+        let mut text = Vec::with_capacity(64 * 1024);
+        TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
+        Ok(text)
+    }
+}

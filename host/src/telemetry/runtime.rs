@@ -1,0 +1,119 @@
+//! What the functions' instances cost: instantiation, instances, CPU and memory, and the wait for a place.
+
+use std::sync::Arc;
+
+use prometheus::{
+    Counter, CounterVec, Histogram, HistogramOpts, HistogramVec, IntGauge, IntGaugeVec, Opts,
+    Registry,
+};
+
+/// Seconds, from 1 us: a warm slot of the pooling allocator is ready in tens of microseconds.
+const INSTANTIATION_BUCKETS: &[f64] = &[
+    1e-6, 1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 1e-2, 1e-1, 1.0,
+];
+/// Bytes: from one WebAssembly page to 1 GiB.
+const MEMORY_BUCKETS: &[f64] = &[
+    65_536.0, 262_144.0, 1_048_576.0, 2_097_152.0, 4_194_304.0, 8_388_608.0, 16_777_216.0,
+    33_554_432.0, 67_108_864.0, 134_217_728.0, 268_435_456.0, 1_073_741_824.0,
+];
+/// Seconds.
+const QUEUE_BUCKETS: &[f64] = &[
+    0.0001, 0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
+];
+
+/// The metric families.
+#[derive(Clone, Debug)]
+pub struct RuntimeMetrics {
+    instantiation: HistogramVec,
+    instances: IntGaugeVec,
+    cpu: CounterVec,
+    memory: HistogramVec,
+    queue_wait: HistogramVec,
+    info: IntGaugeVec,
+}
+
+/// One function's handles.
+#[derive(Debug)]
+pub struct FunctionRuntimeMetrics {
+    /// Seconds that making an instance took.
+    pub instantiation: Histogram,
+    pub instances_busy: IntGauge,
+    pub instances_idle: IntGauge,
+    /// Seconds of CPU that the guest's own code used.
+    pub cpu: Counter,
+    /// Bytes of linear memory that an instance had at its end.
+    pub memory: Histogram,
+    /// Seconds that a request waited for a place below `max_concurrency`.
+    pub queue_wait: Histogram,
+}
+
+// === impl RuntimeMetrics ===
+
+impl RuntimeMetrics {
+    pub fn register(registry: &Registry) -> prometheus::Result<Self> {
+        let histogram = |name: &str, help: &str, buckets: &[f64]| {
+            HistogramVec::new(
+                HistogramOpts::new(name, help).buckets(buckets.to_vec()),
+                &["function"],
+            )
+        };
+        let metrics = Self {
+            instantiation: histogram(
+                "flowviz_function_instantiation_seconds",
+                "Time to make an instance of the function.",
+                INSTANTIATION_BUCKETS,
+            )?,
+            instances: IntGaugeVec::new(
+                Opts::new("flowviz_function_instances", "Live instances; busy: with a request in flight."),
+                &["function", "state"],
+            )?,
+            cpu: CounterVec::new(
+                Opts::new("flowviz_function_cpu_seconds_total", "CPU time used by the function's own code."),
+                &["function"],
+            )?,
+            memory: histogram(
+                "flowviz_function_memory_bytes",
+                "High-water mark of an instance's linear memory, observed at its end.",
+                MEMORY_BUCKETS,
+            )?,
+            queue_wait: histogram(
+                "flowviz_function_queue_wait_seconds",
+                "Wait of a request for a place below max_concurrency.",
+                QUEUE_BUCKETS,
+            )?,
+            info: IntGaugeVec::new(
+                Opts::new("flowviz_function_info", "Which version of a function serves; always 1."),
+                &["function", "version", "state"],
+            )?,
+        };
+        registry.register(Box::new(metrics.instantiation.clone()))?;
+        registry.register(Box::new(metrics.instances.clone()))?;
+        registry.register(Box::new(metrics.cpu.clone()))?;
+        registry.register(Box::new(metrics.memory.clone()))?;
+        registry.register(Box::new(metrics.queue_wait.clone()))?;
+        registry.register(Box::new(metrics.info.clone()))?;
+        Ok(metrics)
+    }
+
+    pub fn for_function(&self, function: &str) -> prometheus::Result<Arc<FunctionRuntimeMetrics>> {
+        Ok(Arc::new(FunctionRuntimeMetrics {
+            instantiation: self.instantiation.get_metric_with_label_values(&[function])?,
+            instances_busy: self
+                .instances
+                .get_metric_with_label_values(&[function, "busy"])?,
+            instances_idle: self
+                .instances
+                .get_metric_with_label_values(&[function, "idle"])?,
+            cpu: self.cpu.get_metric_with_label_values(&[function])?,
+            memory: self.memory.get_metric_with_label_values(&[function])?,
+            queue_wait: self.queue_wait.get_metric_with_label_values(&[function])?,
+        }))
+    }
+
+    /// The version (a short digest) of `function` that now serves.
+    pub fn live(&self, function: &str, version: &str) {
+        self.info
+            .with_label_values(&[function, version, "live"])
+            .set(1);
+    }
+}
