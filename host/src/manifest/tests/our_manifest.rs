@@ -6,10 +6,7 @@ use std::time::Duration;
 use crate::manifest::{App, Inputs, MetricKind, Router, Secret, build_commands, load};
 
 fn path() -> PathBuf {
-    Path::new(
-        option_env!("FLOWVIZ_MANIFEST_DIR").unwrap_or(concat!(env!("CARGO_MANIFEST_DIR"), "/..")),
-    )
-    .join("spin.toml")
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../spin.toml")).to_owned()
 }
 
 fn inputs() -> Inputs {

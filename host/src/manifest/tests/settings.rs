@@ -1,0 +1,154 @@
+//! `[component.<id>.tool.flowviz]`: documented defaults, sane ranges, nothing ignored.
+
+use std::time::Duration;
+
+use http::Method;
+
+use super::{around, assert_fault, faults, function, parse_with};
+use crate::manifest::{Inputs, InstanceReuse, Limits};
+
+fn tool(rest: &str) -> String {
+    format!("[component.c.tool.flowviz]\n{rest}")
+}
+
+#[test]
+fn the_defaults_are_those_of_the_table() {
+    let f = function("");
+    let reuse = InstanceReuse {
+        max_requests: 1000,
+        max_concurrent: 1,
+        idle_timeout: Duration::from_secs(10),
+    };
+    let expected = Limits {
+        memory: 128 * 1024 * 1024,
+        timeout: Duration::from_secs(30),
+        cpu: Duration::from_secs(5),
+        max_concurrency: 128,
+        queue: 2048,
+        max_body: 256 * 1024,
+        instance_reuse: reuse,
+    };
+    assert_eq!(f.limits, expected);
+    assert_eq!(f.methods, None);
+    assert_eq!(function(&tool("")).limits, expected);
+}
+
+#[test]
+fn every_limit_can_be_set() {
+    let f = function(&tool(
+        "memory_limit = 2097152\ntimeout = \"90s\"\ncpu_limit = \"20ms\"\nmax_concurrency = 1\nqueue = 0\nmax_body_size = \"1MB\"\ninstance_reuse = { max_requests = 5, max_concurrent = 2, idle_timeout = \"1m\" }\nmethods = [\"GET\", \"DELETE\"]",
+    ));
+    let reuse = InstanceReuse {
+        max_requests: 5,
+        max_concurrent: 2,
+        idle_timeout: Duration::from_secs(60),
+    };
+    let expected = Limits {
+        memory: 2 << 20,
+        timeout: Duration::from_secs(90),
+        cpu: Duration::from_millis(20),
+        max_concurrency: 1,
+        queue: 0,
+        max_body: 1_000_000,
+        instance_reuse: reuse,
+    };
+    assert_eq!(f.limits, expected);
+    assert_eq!(f.methods, Some(vec![Method::GET, Method::DELETE]));
+}
+
+#[test]
+fn an_instance_may_serve_a_single_request() {
+    assert_eq!(
+        function(&tool("instance_reuse = false"))
+            .limits
+            .instance_reuse,
+        InstanceReuse::NEVER
+    );
+    let partly = function(&tool("instance_reuse = { max_concurrent = 8 }"))
+        .limits
+        .instance_reuse;
+    assert_eq!(
+        partly,
+        InstanceReuse {
+            max_concurrent: 8,
+            ..InstanceReuse::default()
+        }
+    );
+}
+
+#[test]
+fn absurd_values_are_refused_with_their_range() {
+    for (setting, range) in [
+        ("memory_limit = \"512KiB\"", "from 1MiB to 4GiB"),
+        ("memory_limit = \"5GiB\"", "from 1MiB to 4GiB"),
+        ("timeout = \"0s\"", "from 10ms to 1h"),
+        ("timeout = \"2h\"", "from 10ms to 1h"),
+        ("cpu_limit = \"5ms\"", "from 10ms to 1h"),
+        ("max_concurrency = 0", "from 1 to 10000"),
+        ("queue = 1000000", "from 0 to 100000"),
+        ("max_body_size = 0", "from 1B to 1GiB"),
+        (
+            "instance_reuse = { max_requests = 0 }",
+            "from 1 to 1000000000",
+        ),
+        (
+            "instance_reuse = { max_concurrent = 5000 }",
+            "from 1 to 1000",
+        ),
+        (
+            "instance_reuse = { idle_timeout = \"1ms\" }",
+            "from 10ms to 1h",
+        ),
+    ] {
+        assert_fault(
+            &faults(&tool(setting)),
+            &[":10: [component.c.tool.flowviz", "out of range", range],
+        );
+    }
+}
+
+#[test]
+fn what_does_not_parse_is_refused_with_an_example() {
+    for (setting, part) in [
+        ("memory_limit = \"128\"", "`memory_limit = \"128MiB\"`"),
+        (
+            "memory_limit = \"99999999999999GiB\"",
+            "not a whole number and a unit",
+        ),
+        ("timeout = 30", "a string belongs here, not an integer"),
+        ("timeout = \"30\"", "`timeout = \"30s\"`"),
+        ("instance_reuse = true", "`true` says nothing"),
+        ("instance_reuse = 5", "`false` or a table belongs here"),
+        (
+            "instance_reuse = { max_request = 5 }",
+            "did you mean `max_requests`?",
+        ),
+        ("methods = []", "answers nothing"),
+        ("methods = [\"get\"]", "`get` is no method"),
+        ("methods = [\"GET\", \"GET\"]", "twice"),
+        ("memmory_limit = 1", "did you mean `memory_limit`?"),
+        ("every = \"1m\"", "unknown key"),
+    ] {
+        assert_fault(
+            &faults(&tool(setting)),
+            &[":10: [component.c.tool.flowviz", part],
+        );
+    }
+}
+
+#[test]
+fn a_cpu_limit_that_no_request_reaches_is_a_warning() {
+    let app = parse_with(
+        &around(&tool("timeout = \"1s\"\ncpu_limit = \"2s\"")),
+        &Inputs::default(),
+    )
+    .unwrap();
+    assert_eq!(app.warnings.len(), 1);
+    assert!(
+        app.warnings[0]
+            .to_string()
+            .starts_with("dir/spin.toml:11: [component.c.tool.flowviz] cpu_limit: "),
+        "{:?}",
+        app.warnings
+    );
+}
