@@ -1,0 +1,145 @@
+//! `spin:postgres@4.2.0` for functions: every function of the interface, over the process's pools.
+//!
+//! - Opening a connection checks the address against the component's `allowed_outbound_hosts`, on every way of opening one, and for
+//!   every host that the address names. It connects nowhere: the first statement does, and it is what fails with
+//!   `connection-failed` if the database can't be reached. That saves a round trip, and a connection for a function that needs none.
+//! - A connection of the guest's costs nothing while it is idle, except in a transaction.
+//! - Errors of the database reach the guest with their SQLSTATE. If no connection was free in time, that is 53300.
+
+mod builder;
+mod connection;
+mod error;
+mod numeric;
+mod params;
+mod rows;
+mod values;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use wasmtime::component::{HasData, Linker, ResourceTable};
+
+use crate::capabilities::bindings::spin::postgres::postgres as wit;
+use crate::capabilities::bindings::spin::postgres::postgres::{
+    Column, DbDataType, DbError, DbValue, Error, Interval, ParameterValue, QueryError,
+    RangeBoundKind, RowSet,
+};
+use crate::database::{Address, DatabaseError, Pools, Session};
+use crate::manifest::AllowedHosts;
+use crate::telemetry::database::{FunctionDatabaseMetrics, Outcome, Statement};
+
+pub use builder::ConnectionBuilder;
+pub use connection::Connection;
+
+/// What an instance needs to reach databases. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct PostgresCtx {
+    pools: Arc<Pools>,
+    allowed: AllowedHosts,
+    observer: Observer,
+}
+
+/// The interface's view of a store.
+#[derive(Debug)]
+pub struct PostgresView<'a> {
+    pub ctx: &'a mut PostgresCtx,
+    pub table: &'a mut ResourceTable,
+}
+
+/// Names the interface's implementation in the type system.
+#[derive(Debug)]
+pub struct Postgres;
+
+/// Sees how each statement ended.
+#[derive(Clone, Debug)]
+struct Observer {
+    metrics: FunctionDatabaseMetrics,
+    failed: Arc<AtomicBool>,
+}
+
+/// Adds `spin:postgres/postgres` to a linker.
+pub fn add_to_linker<T: Send + 'static>(
+    linker: &mut Linker<T>,
+    get: fn(&mut T) -> PostgresView<'_>,
+) -> wasmtime::Result<()> {
+    wit::add_to_linker::<T, Postgres>(linker, get)
+}
+
+impl HasData for Postgres {
+    type Data<'a> = PostgresView<'a>;
+}
+
+impl wit::Host for PostgresView<'_> {}
+
+// === impl PostgresCtx ===
+
+impl PostgresCtx {
+    /// `failed` is set when a statement fails because the database is unreachable, saturated or shutting down. It is not set by a
+    /// statement's own fault, such as a constraint that it violates.
+    pub fn new(
+        pools: Arc<Pools>,
+        allowed: AllowedHosts,
+        metrics: FunctionDatabaseMetrics,
+        failed: Arc<AtomicBool>,
+    ) -> Self {
+        Self {
+            pools,
+            allowed,
+            observer: Observer { metrics, failed },
+        }
+    }
+
+    /// The one way to a session, and so to a database.
+    fn open(&self, address: &str, encrypted: bool) -> Result<Connection, Error> {
+        let session = self.session(address, encrypted).map_err(error::to_guest)?;
+        session
+            .map(|session| Connection::new(session, self.observer.clone()))
+            .map_err(Error::ConnectionFailed)
+    }
+
+    fn session(
+        &self,
+        address: &str,
+        encrypted: bool,
+    ) -> Result<Result<Session, String>, DatabaseError> {
+        let address = Address::parse(address)?;
+        if encrypted {
+            address.require_encryption()?;
+        }
+        for endpoint in address.endpoints() {
+            let hostaddr = endpoint.hostaddr.map(|addr| addr.to_string());
+            for host in std::iter::once(&endpoint.host).chain(&hostaddr) {
+                if !self.allowed.allows("postgres", host, endpoint.port) {
+                    return Ok(Err(format!(
+                        "postgres://{host}:{} is not in the component's `allowed_outbound_hosts`",
+                        endpoint.port
+                    )));
+                }
+            }
+        }
+        Ok(Ok(Session::new(self.pools.pool(address)?)))
+    }
+}
+
+// === impl Observer ===
+
+impl Observer {
+    fn statement(&self) -> Statement {
+        self.metrics.statement()
+    }
+
+    /// Counts a failed statement, and says to the guest what it may know.
+    fn failed(&self, statement: Statement, error: DatabaseError) -> Error {
+        statement.end(error::outcome(&error));
+        if error.is_outage() {
+            self.failed.store(true, Ordering::Relaxed);
+        }
+        error::to_guest(error)
+    }
+
+    /// Counts a statement whose rows couldn't be converted.
+    fn unconvertible(&self, statement: Statement, error: Error) -> Error {
+        statement.end(Outcome::Error);
+        error
+    }
+}

@@ -1,0 +1,286 @@
+//! One connection to a server, and the statement that runs on it.
+//!
+//! I/O happens in the task that asks: there is no task per connection, so no hand-over between threads, and a reader that stops
+//! reading stops the server by TCP's own flow control.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use bytes::BytesMut;
+use postgres_protocol::message::frontend;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::address::{Address, Endpoint};
+use super::error::{DatabaseError, ServerError, io_reason};
+use super::message::{self, Field, Message, Parameter, Row, TransactionStatus};
+use super::startup;
+
+/// How much is read at once, at least. A small result arrives in one read.
+const READ_BYTES: usize = 16 * 1024;
+
+/// A buffer that a large row has grown beyond this is not kept.
+const KEEP_BYTES: usize = 256 * 1024;
+
+/// How long a request to cancel may take. It is only a courtesy to the server: nobody waits for it.
+const CANCEL_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// A logged-in connection.
+#[derive(Debug)]
+pub(super) struct Server {
+    wire: Wire,
+    peer: SocketAddr,
+    cancel_key: Option<CancelKey>,
+    state: State,
+    /// When the connection is too old to be handed out again.
+    expires: Instant,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Ready(TransactionStatus),
+    /// A statement was sent, and the server hasn't said that it's ready for the next.
+    Running,
+    /// Nothing that comes from here can be trusted any more.
+    Broken,
+}
+
+/// Names a connection to the server, on another connection, to cancel what runs on it.
+#[derive(Clone, Copy)]
+pub(super) struct CancelKey {
+    pub process: i32,
+    pub secret: i32,
+}
+
+/// The next thing in a statement's answer.
+#[derive(Debug)]
+pub(super) enum Step {
+    Row(Row),
+    /// The end, and the rows that the statement touched.
+    Done(u64),
+}
+
+/// Messages over a socket.
+#[derive(Debug)]
+pub(super) struct Wire {
+    socket: TcpStream,
+    inbox: BytesMut,
+}
+
+// === impl Server ===
+
+impl Server {
+    /// Connects to the first endpoint that takes the connection, and logs in.
+    pub async fn connect(address: &Address, lifetime: Duration) -> Result<Self, DatabaseError> {
+        let mut failure = DatabaseError::Connect("no server to try".to_owned());
+        for endpoint in address.endpoints() {
+            match dial(endpoint).await {
+                Ok((socket, peer)) => {
+                    let mut wire = Wire {
+                        socket,
+                        inbox: BytesMut::with_capacity(READ_BYTES),
+                    };
+                    let cancel_key = match startup::log_in(&mut wire, address).await {
+                        Ok(key) => key,
+                        Err(DatabaseError::Lost(reason)) => {
+                            return Err(DatabaseError::Connect(reason));
+                        }
+                        Err(error) => return Err(error),
+                    };
+                    return Ok(Self {
+                        wire,
+                        peer,
+                        cancel_key,
+                        state: State::Ready(TransactionStatus::Idle),
+                        expires: Instant::now() + lifetime,
+                    });
+                }
+                Err(error) => failure = DatabaseError::Connect(io_reason(&error)),
+            }
+        }
+        Err(failure)
+    }
+
+    /// Sends a statement, and reads on to where its rows begin. `None`: it has no columns.
+    pub async fn start(
+        &mut self,
+        text: &str,
+        parameters: &[Parameter],
+    ) -> Result<Option<Vec<Field>>, DatabaseError> {
+        let mut out = BytesMut::new();
+        message::statement(text, parameters, &mut out)?;
+        self.state = State::Running;
+        self.wire
+            .write(&out)
+            .await
+            .inspect_err(|_| self.state = State::Broken)?;
+        loop {
+            match self.message().await? {
+                Message::Columns(fields) => return Ok(Some(fields)),
+                Message::NoColumns => return Ok(None),
+                Message::Other => {}
+                _ => return Err(self.out_of_step()),
+            }
+        }
+    }
+
+    /// Reads on. After [`Step::Done`], or an error, there is no next.
+    pub async fn next(&mut self) -> Result<Step, DatabaseError> {
+        let mut touched = 0;
+        loop {
+            match self.message().await? {
+                Message::Row(row) => return Ok(Step::Row(row)),
+                Message::Complete(rows) => touched = rows,
+                Message::Ready(status) => {
+                    self.ready(status);
+                    return Ok(Step::Done(touched));
+                }
+                Message::Other => {}
+                _ => return Err(self.out_of_step()),
+            }
+        }
+    }
+
+    pub fn in_transaction(&self) -> bool {
+        matches!(
+            self.state,
+            State::Ready(TransactionStatus::Open | TransactionStatus::Failed)
+        )
+    }
+
+    /// The next borrower finds nothing of this one.
+    pub fn is_clean(&self) -> bool {
+        self.state == State::Ready(TransactionStatus::Idle)
+    }
+
+    /// Whether it can be handed out: not too old, and not closed by the server meanwhile. Costs no round trip.
+    pub fn is_fresh(&self) -> bool {
+        // An idle server has nothing to say but that it goes away.
+        let mut byte = [0];
+        self.is_clean()
+            && self.expires > Instant::now()
+            && self.wire.inbox.is_empty()
+            && matches!(self.wire.socket.try_read(&mut byte), Err(e) if e.kind() == std::io::ErrorKind::WouldBlock)
+    }
+
+    /// Closes the connection; a statement that still runs is cancelled first. The caller doesn't wait for that.
+    pub fn discard(self) {
+        let (State::Running, Some(key), Ok(runtime)) = (
+            self.state,
+            self.cancel_key,
+            tokio::runtime::Handle::try_current(),
+        ) else {
+            return;
+        };
+        runtime.spawn(async move {
+            // Only while this connection is open does a pooler know whose statement the key is about.
+            let _open = &self.wire;
+            let _ = tokio::time::timeout(CANCEL_TIMEOUT, cancel(self.peer, key)).await;
+        });
+    }
+
+    /// The next message; an error of the server's is returned only when the server is ready again, or gone.
+    async fn message(&mut self) -> Result<Message, DatabaseError> {
+        match self.wire.message().await {
+            Ok(Message::Error(error)) => Err(self.recover(error).await),
+            Ok(Message::Copy) => {
+                self.state = State::Broken;
+                Err(DatabaseError::Copy)
+            }
+            Ok(message) => Ok(message),
+            Err(error) => {
+                // A message too large to take is still on its way: the statement runs, and can be cancelled.
+                if !matches!(error, DatabaseError::TooLarge(_)) {
+                    self.state = State::Broken;
+                }
+                Err(error)
+            }
+        }
+    }
+
+    async fn recover(&mut self, error: ServerError) -> DatabaseError {
+        if error.is_fatal() {
+            self.state = State::Broken;
+            return DatabaseError::Lost(error.to_string());
+        }
+        loop {
+            match self.wire.message().await {
+                Ok(Message::Ready(status)) => {
+                    self.ready(status);
+                    break;
+                }
+                Ok(_) => {}
+                Err(_) => {
+                    self.state = State::Broken;
+                    break;
+                }
+            }
+        }
+        DatabaseError::Server(Box::new(error))
+    }
+
+    fn ready(&mut self, status: TransactionStatus) {
+        self.state = State::Ready(status);
+        if self.wire.inbox.capacity() > KEEP_BYTES {
+            self.wire.inbox = BytesMut::from(&self.wire.inbox[..]);
+        }
+    }
+
+    fn out_of_step(&mut self) -> DatabaseError {
+        self.state = State::Broken;
+        DatabaseError::Lost("the server sent messages out of order".to_owned())
+    }
+}
+
+async fn dial(endpoint: &Endpoint) -> std::io::Result<(TcpStream, SocketAddr)> {
+    let socket = match endpoint.hostaddr {
+        Some(addr) => TcpStream::connect((addr, endpoint.port)).await?,
+        None => TcpStream::connect((endpoint.host.as_str(), endpoint.port)).await?,
+    };
+    // A statement is one small write that should leave at once.
+    socket.set_nodelay(true)?;
+    let peer = socket.peer_addr()?;
+    Ok((socket, peer))
+}
+
+async fn cancel(peer: SocketAddr, key: CancelKey) -> std::io::Result<()> {
+    let mut socket = TcpStream::connect(peer).await?;
+    let mut request = BytesMut::new();
+    frontend::cancel_request(key.process, key.secret, &mut request);
+    socket.write_all(&request).await?;
+    // The server closes the connection when it has passed the request on.
+    let mut end = [0];
+    socket.read(&mut end).await?;
+    Ok(())
+}
+
+// === impl CancelKey ===
+
+impl std::fmt::Debug for CancelKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("CancelKey(..)")
+    }
+}
+
+// === impl Wire ===
+
+impl Wire {
+    pub async fn write(&mut self, bytes: &[u8]) -> Result<(), DatabaseError> {
+        Ok(self.socket.write_all(bytes).await?)
+    }
+
+    /// The next message. Dropping the future loses nothing that has arrived.
+    pub async fn message(&mut self) -> Result<Message, DatabaseError> {
+        loop {
+            if let Some(message) = Message::take(&mut self.inbox)? {
+                return Ok(message);
+            }
+            if self.inbox.capacity() - self.inbox.len() < READ_BYTES / 4 {
+                self.inbox.reserve(READ_BYTES);
+            }
+            if self.socket.read_buf(&mut self.inbox).await? == 0 {
+                return Err(DatabaseError::Lost("the server closed it".to_owned()));
+            }
+        }
+    }
+}

@@ -1,0 +1,278 @@
+//! What a guest's `connection` stands for: a pool, and the one connection of it that an open transaction is on.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio::sync::{Mutex, OwnedMutexGuard};
+
+use super::error::DatabaseError;
+use super::lease::Lease;
+use super::message::{Field, Parameter, Row};
+use super::pool::Pool;
+use super::server::Step;
+use super::types::{AddedTypes, Column};
+
+/// How long the rows that a guest no longer wants are read on, to save the transaction that they are part of.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Cheap to clone: clones are the same session.
+#[derive(Clone, Debug)]
+pub struct Session {
+    pool: Arc<Pool>,
+    transaction: Arc<Mutex<Transaction>>,
+    /// A stream of rows holds the transaction's connection.
+    streaming: Arc<AtomicBool>,
+}
+
+/// How much of a result to hold in memory at once. One row more is always possible.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Budget {
+    pub rows: usize,
+    pub bytes: usize,
+}
+
+/// The beginning of a result.
+#[derive(Debug)]
+pub struct Answer {
+    /// Known even if there is no row. Empty for a statement that returns none, such as an INSERT.
+    pub columns: Vec<Column>,
+    pub rows: Vec<Row>,
+    /// `None`: that was all, and the connection is free again.
+    pub rest: Option<Rest>,
+}
+
+/// A result that has more rows than were asked for, and its connection. Dropping it cancels the statement and closes the
+/// connection; in a transaction the rows are read to their end instead, if that takes no more than two seconds.
+#[derive(Debug)]
+pub struct Rest(Option<Running>);
+
+#[derive(Debug, Default)]
+enum Transaction {
+    #[default]
+    None,
+    Open(Lease),
+    /// It ended without the guest's doing. Statements that were meant to be part of it must not run on their own.
+    Lost,
+}
+
+/// A statement under way. When it is dropped, its connection goes where its transaction's state says.
+#[derive(Debug)]
+struct Running {
+    lease: Option<Lease>,
+    /// In a transaction: the place of its connection, held so that the next statement waits its turn.
+    place: Option<OwnedMutexGuard<Transaction>>,
+    session: Session,
+}
+
+// === impl Session ===
+
+impl Session {
+    pub fn new(pool: Arc<Pool>) -> Self {
+        Self {
+            pool,
+            transaction: Arc::default(),
+            streaming: Arc::default(),
+        }
+    }
+
+    /// Runs a statement for its effect. Returns the number of rows that it touched.
+    pub async fn execute(
+        &self,
+        text: &str,
+        parameters: &[Parameter],
+    ) -> Result<u64, DatabaseError> {
+        let mut running = self.begin().await?;
+        let lease = running.lease()?;
+        lease.start(text, parameters).await?;
+        loop {
+            // Rows that nobody asked for are dropped one by one.
+            if let Step::Done(touched) = lease.next().await? {
+                return running.end().map(|()| touched);
+            }
+        }
+    }
+
+    /// Runs a statement for its rows: the answer holds as many as the budget allows, and the rest can be asked for.
+    pub async fn query(
+        &self,
+        text: &str,
+        parameters: &[Parameter],
+        budget: Budget,
+    ) -> Result<Answer, DatabaseError> {
+        let mut running = self.begin().await?;
+        let fields = running
+            .lease()?
+            .start(text, parameters)
+            .await?
+            .unwrap_or_default();
+        let mut rows = Vec::new();
+        let ended = running.lease()?.fill(&mut rows, budget).await?;
+        let columns = self.columns(&fields, running.lease()?, ended).await?;
+        let rest = if ended {
+            running.end()?;
+            None
+        } else {
+            if running.place.is_some() {
+                self.streaming.store(true, Ordering::Release);
+            }
+            Some(Rest(Some(running)))
+        };
+        Ok(Answer {
+            columns,
+            rows,
+            rest,
+        })
+    }
+
+    async fn begin(&self) -> Result<Running, DatabaseError> {
+        // To wait for a stream would be to wait for the guest, which may be waiting for this.
+        if self.streaming.load(Ordering::Acquire) {
+            return Err(DatabaseError::Busy);
+        }
+        let mut place = Arc::clone(&self.transaction).lock_owned().await;
+        let (lease, place) = match std::mem::take(&mut *place) {
+            Transaction::Open(lease) => {
+                // Stands unless the statement ends as it should.
+                *place = Transaction::Lost;
+                (lease, Some(place))
+            }
+            Transaction::Lost => {
+                *place = Transaction::Lost;
+                return Err(DatabaseError::TransactionLost);
+            }
+            Transaction::None => {
+                drop(place);
+                (self.pool.lease().await?, None)
+            }
+        };
+        Ok(Running {
+            lease: Some(lease),
+            place,
+            session: self.clone(),
+        })
+    }
+
+    /// The columns' types, looked up where that is needed: on the statement's own connection once its rows have ended.
+    async fn columns(
+        &self,
+        fields: &[Field],
+        lease: &mut Lease,
+        ended: bool,
+    ) -> Result<Vec<Column>, DatabaseError> {
+        let types = &self.pool.types;
+        let unknown = match types.columns(fields) {
+            Ok(columns) => return Ok(columns),
+            Err(unknown) => unknown,
+        };
+        let look_up = AddedTypes::look_up(&unknown);
+        let rows = if ended {
+            lease.rows(&look_up).await?
+        } else {
+            self.pool.lease().await?.rows(&look_up).await?
+        };
+        types.learn(&unknown, &rows)?;
+        types
+            .columns(fields)
+            .map_err(|_| DatabaseError::Lost("the columns' types are unknown".to_owned()))
+    }
+}
+
+// === impl Rest ===
+
+impl Rest {
+    /// More rows; none at the end, or after an error.
+    pub async fn next(&mut self, budget: Budget) -> Result<Vec<Row>, DatabaseError> {
+        let mut rows = Vec::new();
+        let Some(running) = &mut self.0 else {
+            return Ok(rows);
+        };
+        match running.lease()?.fill(&mut rows, budget).await {
+            Ok(false) => {}
+            Ok(true) => self.end()?,
+            Err(error) => {
+                drop(self.finish());
+                return Err(error);
+            }
+        }
+        Ok(rows)
+    }
+
+    pub fn has_ended(&self) -> bool {
+        self.0.is_none()
+    }
+
+    fn end(&mut self) -> Result<(), DatabaseError> {
+        match self.finish() {
+            Some(running) => running.end(),
+            None => Ok(()),
+        }
+    }
+
+    fn finish(&mut self) -> Option<Running> {
+        let running = self.0.take()?;
+        if running.place.is_some() {
+            running.session.streaming.store(false, Ordering::Release);
+        }
+        Some(running)
+    }
+}
+
+impl Drop for Rest {
+    fn drop(&mut self) {
+        let Some(mut running) = self.finish() else {
+            return;
+        };
+        if running.place.is_some()
+            && let Ok(runtime) = tokio::runtime::Handle::try_current()
+        {
+            runtime.spawn(tokio::time::timeout(DRAIN_TIMEOUT, async move {
+                while let Ok(Step::Row(_)) = running.lease()?.next().await {}
+                running.end()
+            }));
+        }
+    }
+}
+
+// === impl Running ===
+
+impl Running {
+    fn lease(&mut self) -> Result<&mut Lease, DatabaseError> {
+        self.lease.as_mut().ok_or(DatabaseError::TransactionLost)
+    }
+
+    fn end(mut self) -> Result<(), DatabaseError> {
+        self.settle()
+    }
+
+    /// Keeps the connection if a transaction is open on it, and gives it back otherwise.
+    fn settle(&mut self) -> Result<(), DatabaseError> {
+        let Some(lease) = self.lease.take() else {
+            return Ok(());
+        };
+        let place = self.place.take();
+        if lease.in_transaction() {
+            let mut place = match place {
+                Some(place) => place,
+                // Two statements that began a transaction at the same time: only one can have the place.
+                None => Arc::clone(&self.session.transaction)
+                    .try_lock_owned()
+                    .ok()
+                    .filter(|place| matches!(**place, Transaction::None))
+                    .ok_or(DatabaseError::Busy)?,
+            };
+            *place = Transaction::Open(lease);
+        } else if let Some(mut place) = place
+            && lease.is_clean()
+        {
+            *place = Transaction::None;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.settle();
+    }
+}
