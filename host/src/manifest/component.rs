@@ -225,6 +225,20 @@ impl<'a> Components<'a> {
     }
 }
 
+/// An id, wherever the manifest has one.
+pub(super) fn read_id(item: &Item<'_>, text: &str) -> Option<FunctionId> {
+    let report = |reason| {
+        let near = text.to_ascii_lowercase().replace('_', "-");
+        let fix = if FunctionId::parse(&near).is_ok() {
+            format!("rename it, for example to `{near}`")
+        } else {
+            "rename it".into()
+        };
+        item.error(format!("`{text}` is no component's id: {reason}"), fix);
+    };
+    FunctionId::parse(text).map_err(report).ok()
+}
+
 /// `[component.<id>.build]`. Needs no variables: what is built may not exist yet, and neither may their values.
 pub(super) fn read_build(
     mut section: Section<'_>,

@@ -32,6 +32,7 @@ pub(super) struct Item<'d> {
     /// Where the key starts, in bytes.
     at: usize,
     value: &'d DeValue<'d>,
+    in_list: bool,
 }
 
 /// A table that is being read.
@@ -155,7 +156,11 @@ impl<'d> Item<'d> {
     pub fn text(&self) -> Option<&'d str> {
         let text = self.value.as_str();
         if text.is_none() {
-            self.wrong_type("a string", &format!("{} = \"...\"", self.key));
+            let example = format!("{} = \"...\"", self.key);
+            self.wrong_type(
+                "a string",
+                if self.in_list { "[\"...\"]" } else { &example },
+            );
         }
         text
     }
@@ -173,11 +178,16 @@ impl<'d> Item<'d> {
             .value
             .as_integer()
             .and_then(|i| u64::from_str_radix(i.as_str(), i.radix()).ok());
-        if number.is_none() {
-            self.wrong_type(
-                "a whole number, not negative,",
-                &format!("{} = 10", self.key),
-            );
+        let example = format!("{} = 10", self.key);
+        match (number, self.value) {
+            (None, DeValue::Integer(i)) => {
+                self.error(
+                    format!("{i} is out of range"),
+                    format!("write for example `{example}`"),
+                );
+            }
+            (None, _) => self.wrong_type("a whole number", &example),
+            _ => {}
         }
         number
     }
@@ -203,6 +213,7 @@ impl<'d> Item<'d> {
         let element = |value: &'d toml::Spanned<DeValue<'d>>| Item {
             at: value.span().start,
             value: value.get_ref(),
+            in_list: true,
             ..self.clone()
         };
         Some(list.iter().map(element).collect())
@@ -383,6 +394,7 @@ impl<'d> Section<'d> {
             key: name.get_ref(),
             at: name.span().start,
             value: value.get_ref(),
+            in_list: false,
         }
     }
 }

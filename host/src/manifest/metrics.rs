@@ -8,7 +8,16 @@ use super::settings::count;
 use super::suggest::nearest;
 
 /// The host's own names.
-const RESERVED_PREFIXES: [&str; 4] = ["http_", "flowviz_function_", "flowviz_db_", "pgbouncer_"];
+const RESERVED_PREFIXES: [&str; 8] = [
+    "http_",
+    "flowviz_function_",
+    "flowviz_db_",
+    "flowviz_build_",
+    "flowviz_connection_",
+    "flowviz_metrics_",
+    "pgbouncer_",
+    "process_",
+];
 /// In seconds: those of `http_request_duration_seconds`.
 const DEFAULT_BUCKETS: [f64; 13] = [
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,

@@ -23,15 +23,13 @@ mod trigger;
 mod units;
 mod variables;
 
-pub use app::{
-    App, AppSettings, BadFunctionId, Build, FileMount, FileMountKind, Function, FunctionId, Route,
-};
+pub use app::{App, FileMount, FileMountKind, Function, FunctionId};
 pub use disk::{check_files, load, load_builds};
-pub use error::{Finding, ManifestErrors};
 pub use hosts::AllowedHosts;
-pub use inputs::{Inputs, VARIABLE_PREFIX};
-pub use limits::{CPU_TICK, InstanceReuse, Limits};
-pub use metrics::{MetricDeclaration, MetricKind, MetricLabel};
-pub use reader::{build_commands, parse};
-pub use routes::{BadRoute, DuplicateRoute, RouteMatch, RoutePattern, Router};
+pub use inputs::Inputs;
+pub use limits::Limits;
+#[cfg(test)]
+pub use metrics::MetricLabel;
+pub use metrics::{MetricDeclaration, MetricKind};
+pub use routes::{RouteMatch, Router};
 pub use secret::Secret;

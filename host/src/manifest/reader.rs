@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use super::app::{App, AppSettings, Build, FunctionId};
-use super::component::{Components, read_build};
+use super::component::{Components, read_build, read_id};
 use super::document::{Document, Item, Section};
 use super::error::ManifestErrors;
 use super::inputs::Inputs;
@@ -152,22 +152,7 @@ fn read_application(mut section: Section<'_>, variables: &Variables, app: &mut A
 
 /// The components whose ids are ids, in the manifest's order; the others are reported.
 fn component_items<'d>(section: Option<&Section<'d>>) -> Vec<(FunctionId, Item<'d>)> {
-    let parse = |item: Item<'d>| match FunctionId::parse(item.key) {
-        Ok(id) => Some((id, item)),
-        Err(reason) => {
-            let near = item.key.to_ascii_lowercase().replace('_', "-");
-            let fix = if near == item.key {
-                "rename it".into()
-            } else {
-                format!("rename it, for example to `{near}`")
-            };
-            item.error(
-                format!("`{}` is no component's id: {reason}", item.key),
-                fix,
-            );
-            None
-        }
-    };
+    let parse = |item: Item<'d>| Some((read_id(&item, item.key)?, item));
     section
         .map(Section::items)
         .unwrap_or_default()

@@ -65,15 +65,19 @@ pub struct RouteMatch<'a> {
 pub enum BadRoute {
     #[error("a segment is empty")]
     EmptySegment,
-    #[error("a `:` has no name after it")]
-    UnnamedParam,
+    #[error(
+        "a parameter's name is letters, digits, `_` and `-`: it becomes part of a header's name"
+    )]
+    ParamName,
     #[error("a parameter shares its segment with other text, which is not supported")]
     PartialParam,
     #[error("two parameters have the same name")]
     RepeatedParam,
     #[error("`...` and `*` may only be the last segment, alone")]
     WildcardInside,
-    #[error("`?`, `#`, spaces and control characters are never part of a path")]
+    #[error(
+        "`?`, `#`, spaces and what is not ASCII are never part of a path unless percent-encoded"
+    )]
     NotAPath,
     #[error("`/.well-known/spin/` is reserved: stock Spin refuses it")]
     Reserved,
@@ -91,9 +95,9 @@ pub struct DuplicateRoute {
 
 impl RoutePattern {
     pub fn parse(template: &str) -> Result<Self, BadRoute> {
-        if template
-            .chars()
-            .any(|c| c.is_whitespace() || c.is_control() || c == '?' || c == '#')
+        if !template
+            .bytes()
+            .all(|b| b.is_ascii_graphic() && b != b'?' && b != b'#')
         {
             return Err(BadRoute::NotAPath);
         }
@@ -152,9 +156,12 @@ impl Segment {
         match text.strip_prefix(':') {
             _ if text.is_empty() => Err(BadRoute::EmptySegment),
             _ if text == "..." || text.starts_with('*') => Err(BadRoute::WildcardInside),
-            Some("") => Err(BadRoute::UnnamedParam),
+
             // Spin ends a parameter at a dot, so `:name.json` has a meaning there that we don't give it.
             Some(name) if name.contains('.') => Err(BadRoute::PartialParam),
+            Some(name) if name.is_empty() || !name.bytes().all(is_name_byte) => {
+                Err(BadRoute::ParamName)
+            }
             Some(name) => Ok(Self::Param(name.into())),
             None if text.contains(".:") => Err(BadRoute::PartialParam),
             None => Ok(Self::Literal(text.into())),
@@ -167,6 +174,10 @@ impl Segment {
             Self::Literal(_) => None,
         }
     }
+}
+
+fn is_name_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-'
 }
 
 // === impl Router ===
@@ -191,11 +202,6 @@ impl Router {
         } else {
             Err(duplicates)
         }
-    }
-
-    /// The routes, in the order that `new` got them.
-    pub fn routes(&self) -> &[Route] {
-        &self.routes
     }
 
     /// The route that already has the place, if one has.
@@ -317,11 +323,5 @@ impl<'a> RouteMatch<'a> {
             .iter()
             .filter_map(Segment::name)
             .zip(self.values.iter().copied())
-    }
-
-    pub fn param(&self, name: &str) -> Option<&'a str> {
-        self.params()
-            .find(|(n, _)| *n == name)
-            .map(|(_, value)| value)
     }
 }

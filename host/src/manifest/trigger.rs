@@ -1,7 +1,7 @@
 //! `[[trigger.http]]`: which component answers which route.
 
 use super::app::{Function, FunctionId, Route};
-use super::component::Components;
+use super::component::{Components, read_id};
 use super::document::{Item, Section};
 use super::routes::{RoutePattern, Router};
 use super::suggest::nearest;
@@ -79,16 +79,15 @@ fn read_one<'d>(
             functions.extend(components.read(id.clone(), item.table()?));
             return Some(id);
         }
-        let name = item.text()?;
-        let found = declared.iter().find(|id| id.as_ref() == name);
-        if found.is_none() {
-            let fix = match nearest(name, declared.iter().map(AsRef::as_ref)) {
+        let id = read_id(&item, item.text()?)?;
+        if !declared.contains(&id) {
+            let fix = match nearest(id.as_ref(), declared.iter().map(AsRef::as_ref)) {
                 Some(near) => format!("did you mean `{near}`?"),
-                None => format!("declare it under `[component.{name}]`"),
+                None => format!("declare it under `[component.{id}]`"),
             };
-            item.error(format!("there is no component `{name}`"), fix);
+            item.error(format!("there is no component `{id}`"), fix);
         }
-        found.cloned()
+        Some(id)
     });
     (route, function)
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::manifest::build_commands;
+use crate::manifest::reader::build_commands;
 
 #[test]
 fn commands_come_in_the_manifests_order_with_their_place() {

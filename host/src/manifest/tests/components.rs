@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use super::{around, assert_fault, faults, function, parse_with};
-use crate::manifest::{Finding, Inputs, Secret};
+use crate::manifest::error::Finding;
+use crate::manifest::{Inputs, Secret};
 
 #[test]
 fn the_stock_keys_are_taken() {
@@ -121,6 +122,8 @@ fn ids_are_those_of_spin() {
     for id in ["a", "qc-decisions", "a1-B2"] {
         assert_eq!(with_id(id).unwrap().functions[0].id.as_ref(), id);
     }
+    // Both the component and the trigger that names it need the new name.
+    assert_eq!(with_id("a_b").unwrap_err().findings().len(), 2);
     for id in ["a_b", "1a", "a--b", "-a", "aB", "none", "", "ä"] {
         let shown = with_id(id).unwrap_err().to_string();
         assert!(shown.contains("is no component's id"), "{id}: {shown}");

@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use super::{assert_fault, parse_with};
-use crate::manifest::{Inputs, ManifestErrors, parse};
+use crate::manifest::Inputs;
+use crate::manifest::error::ManifestErrors;
+use crate::manifest::reader::parse;
 
 fn errors_of(text: &str) -> ManifestErrors {
     parse(text, Path::new("spin.toml"), &Inputs::default()).unwrap_err()
@@ -28,7 +30,7 @@ queue = -1
         "dir/spin.toml:8: [component.lots] source: a string belongs here, not an integer; fix: write for example `source = \"...\"`",
         "dir/spin.toml:9: [component.lots] descripton: unknown key; fix: did you mean `description`?",
         "dir/spin.toml:11: [component.lots.tool.flowviz] memory_limit: `12 parsecs` is not a whole number and a unit; fix: write for example `memory_limit = \"128MiB\"`",
-        "dir/spin.toml:12: [component.lots.tool.flowviz] queue: a whole number, not negative, belongs here, not an integer; fix: write for example `queue = 10`",
+        "dir/spin.toml:12: [component.lots.tool.flowviz] queue: -1 is out of range; fix: write for example `queue = 10`",
     ];
     assert_eq!(shown.lines().collect::<Vec<_>>(), expected);
     assert_eq!(errors.findings()[0].line, Some(6));

@@ -58,6 +58,7 @@ fn names_are_checked() {
         ("flowviz_function_x", "`flowviz_function_`"),
         ("flowviz_db_x", "`flowviz_db_`"),
         ("pgbouncer_x", "`pgbouncer_`"),
+        ("flowviz_metrics_x", "`flowviz_metrics_`"),
     ] {
         assert_fault(
             &faults(&metric(name, "type = \"counter\"")),

@@ -14,7 +14,9 @@ mod variables;
 
 use std::path::Path;
 
-use super::{App, Function, Inputs, ManifestErrors, parse};
+use super::error::ManifestErrors;
+use super::reader::parse;
+use super::{App, Function, Inputs};
 
 /// A manifest around `rest`, which starts at line 4.
 fn parse_with(rest: &str, inputs: &Inputs) -> Result<App, ManifestErrors> {

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::manifest::{App, Inputs, MetricKind, Router, Secret, build_commands, load};
+use crate::manifest::{App, Inputs, MetricKind, Router, Secret, load, load_builds};
 
 fn path() -> PathBuf {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../spin.toml")).to_owned()
@@ -133,7 +133,7 @@ fn its_secrets_are_shown_nowhere() {
 #[test]
 fn it_builds_before_anything_has_a_value() {
     let path = path();
-    let builds = build_commands(&std::fs::read_to_string(&path).unwrap(), &path).unwrap();
+    let builds = load_builds(&path).unwrap();
     assert_eq!(builds.len(), app().functions.len());
     assert!(
         builds

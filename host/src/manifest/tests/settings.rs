@@ -5,7 +5,8 @@ use std::time::Duration;
 use http::Method;
 
 use super::{around, assert_fault, faults, function, parse_with};
-use crate::manifest::{Inputs, InstanceReuse, Limits};
+use crate::manifest::limits::InstanceReuse;
+use crate::manifest::{Inputs, Limits};
 
 fn tool(rest: &str) -> String {
     format!("[component.c.tool.flowviz]\n{rest}")
