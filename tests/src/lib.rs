@@ -1,1 +1,12 @@
+//! What the end-to-end tests share: built artefacts, a host under test, and the WMS on a whole stack.
+//!
+//! Everything is real: PostgreSQL, PgBouncer, Prometheus, the `flowviz` binary and components compiled for wasm32-wasip2.
+//! What a test starts ends with it, and by the kernel if the test is killed.
 
+mod artifacts;
+mod host;
+mod wms;
+
+pub use artifacts::{Artifacts, artifacts, root};
+pub use host::{Host, HostOptions, Metrics};
+pub use wms::{Wms, demo_password};

@@ -33,7 +33,7 @@ pub struct Ticket(Arc<Inner>);
 
 /// The instance's end of a ticket.
 #[derive(Clone, Debug)]
-pub(super) struct Stub(Arc<Inner>);
+pub struct Stub(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
@@ -67,7 +67,7 @@ impl Ticket {
         }))
     }
 
-    pub(super) fn stub(&self) -> Stub {
+    pub fn stub(&self) -> Stub {
         Stub(Arc::clone(&self.0))
     }
 

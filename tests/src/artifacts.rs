@@ -1,0 +1,62 @@
+//! The binaries and components under test, built from the sources as they are, so that no test runs against yesterday's.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+use anyhow::{Result, ensure};
+
+/// Where things are after a build.
+#[derive(Clone, Debug)]
+pub struct Artifacts {
+    /// The host's binary.
+    pub flowviz: PathBuf,
+    /// The test component that misbehaves on request.
+    pub probe: PathBuf,
+    /// `target/wasm32-wasip2/component`
+    pub components: PathBuf,
+}
+
+/// The workspace's root.
+pub fn root() -> PathBuf {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
+    tests.parent().unwrap_or(tests).to_owned()
+}
+
+/// Builds once per test process; `cargo` does nothing where nothing changed.
+pub fn artifacts() -> &'static Artifacts {
+    static ARTIFACTS: OnceLock<Artifacts> = OnceLock::new();
+    ARTIFACTS.get_or_init(|| match build() {
+        Ok(artifacts) => artifacts,
+        #[expect(clippy::panic, reason = "without artefacts there is nothing to test")]
+        Err(error) => panic!("building what is tested: {error:#}"),
+    })
+}
+
+fn build() -> Result<Artifacts> {
+    cargo(&["build", "-p", "flowviz"])?;
+    cargo(&["functions"])?;
+    cargo(&[
+        "build", "--target", "wasm32-wasip2", "--profile", "component", "-p", "probe",
+    ])?;
+    let target = root().join("target");
+    let components = target.join("wasm32-wasip2/component");
+    Ok(Artifacts {
+        flowviz: target.join("debug/flowviz"),
+        probe: components.join("probe.wasm"),
+        components,
+    })
+}
+
+fn cargo(args: &[&str]) -> Result<()> {
+    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
+    let status = Command::new(cargo)
+        .args(args)
+        .args(["--locked", "--quiet"])
+        // spin.toml names the components below the workspace's own `target`.
+        .env("CARGO_TARGET_DIR", root().join("target"))
+        .current_dir(root())
+        .status()?;
+    ensure!(status.success(), "cargo {args:?}: {status}");
+    Ok(())
+}

@@ -1,0 +1,248 @@
+//! A `flowviz up` under test, on free ports.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::artifacts;
+
+/// How long anything that must happen may take, on a machine however busy.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+#[derive(Clone, Debug, Default)]
+pub struct HostOptions {
+    /// The manifest, as a file.
+    pub manifest: PathBuf,
+    pub args: Vec<String>,
+    pub env: Vec<(String, String)>,
+    /// A cache of its own when `None` is given; otherwise the directory.
+    pub cache_dir: Option<PathBuf>,
+}
+
+/// A running host. Dropping it kills it.
+#[derive(Debug)]
+pub struct Host {
+    child: Child,
+    log: Arc<Mutex<Vec<String>>>,
+    pub address: SocketAddr,
+    pub admin: SocketAddr,
+    _files: Option<TempDir>,
+}
+
+/// What `/metrics` said.
+#[derive(Debug)]
+pub struct Metrics(BTreeMap<String, f64>);
+
+// === impl Host ===
+
+impl Host {
+    /// Starts the host with a manifest whose text is given; `{probe}` in it stands for the test component's path.
+    pub fn with_manifest(text: &str, options: HostOptions) -> Result<Self> {
+        let files = TempDir::new()?;
+        let manifest = files.path().join("spin.toml");
+        let probe = artifacts().probe.display().to_string();
+        std::fs::write(&manifest, text.replace("{probe}", &probe))?;
+        let mut host = Self::start(HostOptions {
+            manifest,
+            ..options
+        })?;
+        host._files = Some(files);
+        Ok(host)
+    }
+
+    /// Starts the host and waits until it serves.
+    pub fn start(options: HostOptions) -> Result<Self> {
+        let mut command = Command::new(&artifacts().flowviz);
+        command
+            .args(["up", "--from"])
+            .arg(&options.manifest)
+            .args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"])
+            .args(["--log-format", "json"])
+            .args(&options.args)
+            .envs(options.env.iter().cloned())
+            .env_remove("RUST_LOG")
+            .env_remove("RUST_BACKTRACE")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
+        if let Some(dir) = &options.cache_dir {
+            command.arg("--cache-dir").arg(dir);
+        }
+        let mut child = command.spawn().context("starting the host")?;
+        let stderr = child.stderr.take().context("the host's standard error")?;
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let (send, receive) = std::sync::mpsc::channel();
+        let lines = Arc::clone(&log);
+        std::thread::spawn(move || {
+            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                if let Ok(json) = serde_json::from_str::<Value>(&line)
+                    && json.get("message").and_then(Value::as_str) == Some("serving")
+                {
+                    // Nobody listens once the addresses are known.
+                    _ = send.send((address(&json, "listen"), address(&json, "admin")));
+                }
+                lines
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .push(line);
+            }
+        });
+        let mut host = Self {
+            child,
+            log,
+            address: SocketAddr::from(([127, 0, 0, 1], 0)),
+            admin: SocketAddr::from(([127, 0, 0, 1], 0)),
+            _files: None,
+        };
+        match receive.recv_timeout(PATIENCE) {
+            Ok((Some(address), Some(admin))) => {
+                host.address = address;
+                host.admin = admin;
+                Ok(host)
+            }
+            _ => bail!("the host doesn't serve:\n{}", host.log().join("\n")),
+        }
+    }
+
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    pub fn admin_url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.admin)
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The lines it has logged so far.
+    pub fn log(&self) -> Vec<String> {
+        self.log
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Waits for a log line that `wanted` accepts, and gives it.
+    pub async fn wait_for_log(&self, wanted: impl Fn(&str) -> bool) -> Result<String> {
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline {
+            if let Some(line) = self.log().into_iter().find(|line| wanted(line)) {
+                return Ok(line);
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        bail!("no such line in the log:\n{}", self.log().join("\n"))
+    }
+
+    pub async fn metrics(&self) -> Result<Metrics> {
+        let text = reqwest::get(self.admin_url("/metrics"))
+            .await?
+            .error_for_status()?
+            .text()
+            .await?;
+        Ok(Metrics::parse(&text))
+    }
+
+    /// Waits until `/readyz` answers with this status.
+    pub async fn wait_ready(&self, status: u16) -> Result<()> {
+        let deadline = Instant::now() + PATIENCE;
+        let mut last = String::new();
+        while Instant::now() < deadline {
+            let answer = reqwest::get(self.admin_url("/readyz")).await?;
+            if answer.status() == status {
+                return Ok(());
+            }
+            last = answer.text().await?;
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        bail!("/readyz never said {status}; last: {last}")
+    }
+
+    /// Sends a signal by its name (`TERM`, `INT`).
+    pub fn signal(&self, name: &str) -> Result<()> {
+        let status = Command::new("kill")
+            .arg(format!("-{name}"))
+            .arg(self.pid().to_string())
+            .status()?;
+        if !status.success() {
+            bail!("kill -{name}: {status}");
+        }
+        Ok(())
+    }
+
+    /// Waits for the process to end.
+    pub async fn wait(&mut self) -> Result<ExitStatus> {
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline {
+            if let Some(status) = self.child.try_wait()? {
+                return Ok(status);
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        bail!("the host doesn't end:\n{}", self.log().join("\n"))
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        // It may have ended already.
+        _ = self.child.kill();
+        _ = self.child.wait();
+        if std::thread::panicking() {
+            eprintln!("--- the host's log\n{}", self.log().join("\n"));
+        }
+    }
+}
+
+fn address(json: &Value, field: &str) -> Option<SocketAddr> {
+    json.get(field)?.as_str()?.parse().ok()
+}
+
+// === impl Metrics ===
+
+impl Metrics {
+    fn parse(text: &str) -> Self {
+        Self(
+            text.lines()
+                .filter(|line| !line.starts_with('#'))
+                .filter_map(|line| {
+                    let (series, value) = line.rsplit_once(' ')?;
+                    Some((series.to_owned(), value.parse().ok()?))
+                })
+                .collect(),
+        )
+    }
+
+    /// One series, for example `http_requests_in_flight{function="lots"}`. Labels are in alphabetical order.
+    pub fn get(&self, series: &str) -> Option<f64> {
+        self.0.get(series).copied()
+    }
+
+    /// The sum over the series of a metric that have all of these labels.
+    pub fn sum(&self, metric: &str, labels: &[(&str, &str)]) -> f64 {
+        self.0
+            .iter()
+            .filter(|(series, _)| {
+                series.split('{').next() == Some(metric)
+                    && labels
+                        .iter()
+                        .all(|(name, value)| series.contains(&format!("{name}=\"{value}\"")))
+            })
+            .map(|(_, value)| value)
+            .sum()
+    }
+
+    pub fn series(&self) -> impl Iterator<Item = (&str, f64)> {
+        self.0.iter().map(|(series, value)| (series.as_str(), *value))
+    }
+}
