@@ -249,8 +249,8 @@ async fn cancel(peer: SocketAddr, key: CancelKey) -> std::io::Result<()> {
     frontend::cancel_request(key.process, key.secret, &mut request);
     socket.write_all(&request).await?;
     // The server closes the connection when it has passed the request on.
-    let mut end = [0];
-    socket.read(&mut end).await?;
+    let mut end = Vec::new();
+    socket.read_to_end(&mut end).await?;
     Ok(())
 }
 

@@ -6,6 +6,11 @@
 //! - A connection of the guest's costs nothing while it is idle, except in a transaction.
 //! - Errors of the database reach the guest with their SQLSTATE. If no connection was free in time, that is 53300.
 
+#![expect(
+    clippy::result_large_err,
+    reason = "the interface's own error is large, and is what the bindings want returned"
+)]
+
 mod builder;
 mod connection;
 mod error;
@@ -35,7 +40,7 @@ pub use connection::Connection;
 #[derive(Clone, Debug)]
 pub struct PostgresCtx {
     pools: Arc<Pools>,
-    allowed: AllowedHosts,
+    allowed: Arc<AllowedHosts>,
     observer: Observer,
 }
 
@@ -78,7 +83,7 @@ impl PostgresCtx {
     /// statement's own fault, such as a constraint that it violates.
     pub fn new(
         pools: Arc<Pools>,
-        allowed: AllowedHosts,
+        allowed: Arc<AllowedHosts>,
         metrics: FunctionDatabaseMetrics,
         failed: Arc<AtomicBool>,
     ) -> Self {

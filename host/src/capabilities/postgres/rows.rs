@@ -45,8 +45,8 @@ pub(super) struct RowProducer {
 }
 
 enum State {
-    Outbox(Outbox),
-    Fetching(BoxFuture<'static, Result<Outbox, Error>>),
+    Outbox(Box<Outbox>),
+    Fetching(BoxFuture<'static, Result<Box<Outbox>, Error>>),
     Ended,
 }
 
@@ -100,7 +100,7 @@ impl RowProducer {
         let (sender, receiver) = oneshot::channel();
         (
             Self {
-                state: State::Outbox(outbox),
+                state: State::Outbox(Box::new(outbox)),
                 result: Some(sender),
             },
             receiver,
@@ -132,7 +132,8 @@ impl<D> StreamProducer<D> for RowProducer {
         }
         loop {
             match std::mem::replace(&mut self.state, State::Ended) {
-                State::Outbox(Outbox { rows, more }) => {
+                State::Outbox(outbox) => {
+                    let Outbox { rows, more } = *outbox;
                     let ended = match more {
                         Some(more) => {
                             self.state = State::Fetching(fetch(more).boxed());
@@ -171,7 +172,7 @@ impl<D> StreamProducer<D> for RowProducer {
     }
 }
 
-async fn fetch(more: More) -> Result<Outbox, Error> {
+async fn fetch(more: More) -> Result<Box<Outbox>, Error> {
     let (rows, _, more) = more.next().await?;
-    Ok(Outbox { rows, more })
+    Ok(Box::new(Outbox { rows, more }))
 }

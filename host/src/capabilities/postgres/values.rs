@@ -30,6 +30,9 @@ const MICROS_PER_SECOND: i64 = 1_000_000;
 /// From 1970 to PostgreSQL's epoch, in microseconds.
 const EPOCH_MICROS: i64 = 946_684_800 * MICROS_PER_SECOND;
 
+/// Year, month, day, hour, minute, second, nanosecond.
+type DateTimeParts = (i32, u8, u8, u8, u8, u8, u32);
+
 type Bound<T> = Option<(T, RangeBoundKind)>;
 
 /// Why a value can't be given to the guest.
@@ -212,7 +215,7 @@ fn time(micros: i64) -> Result<(u8, u8, u8, u32), Unrepresentable> {
     ))
 }
 
-fn datetime(micros: i64) -> Result<(i32, u8, u8, u8, u8, u8, u32), Unrepresentable> {
+fn datetime(micros: i64) -> Result<DateTimeParts, Unrepresentable> {
     if micros == i64::MAX || micros == i64::MIN {
         return Err(Unrepresentable::NoWay(
             "an infinite timestamp has no year, month and day",
