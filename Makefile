@@ -1,0 +1,47 @@
+# Two commands: `make up` runs everything here, `make test` checks everything that CI checks.
+# Ports are changed by FLOWVIZ_PORT, FLOWVIZ_ADMIN_PORT, FLOWVIZ_PGBOUNCER_PORT, FLOWVIZ_POSTGRES_PORT, FLOWVIZ_PROMETHEUS_PORT.
+
+CARGO ?= cargo
+# Where a build cache may be kept between checkouts: used if it exists, never needed.
+CACHE := $(HOME)/.cache/flowviz
+
+.DEFAULT_GOAL := help
+.PHONY: help up test setup functions host fmt lint deny unit e2e cache
+
+help: ## This list
+	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
+
+up: setup ## Build all, start the local stack and the host, and stay in the foreground (Ctrl-C ends all)
+	@echo "building the functions and the host (release): minutes the first time, seconds later"
+	$(CARGO) functions
+	$(CARGO) build --release -p flowviz -p flowviz-stack
+	@exec target/release/flowviz-stack up --dir .flowviz --host-bin target/release/flowviz --manifest spin.toml
+
+test: setup fmt lint deny unit e2e ## Everything that CI checks
+
+setup: cache ## Install what is missing: the wasm target and Debian packages
+	@infra/setup.sh
+
+cache:
+	@if [ -d "$(CACHE)" ] && [ ! -e target ]; then mkdir -p "$(CACHE)/target" && ln -s "$(CACHE)/target" target; fi
+
+functions: ## Build the functions
+	$(CARGO) functions
+
+host: ## Build the host (release)
+	$(CARGO) build --release -p flowviz
+
+fmt: ## Is the code formatted?
+	$(CARGO) fmt --all --check
+
+lint: ## Clippy, warnings are errors
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+
+deny: ## Dependencies: licences, sources, bans; advisories where their database can be had
+	infra/deny.sh
+
+unit: ## Unit tests, and the local stack's own
+	$(CARGO) test --workspace --exclude flowviz-tests --locked
+
+e2e: ## End-to-end tests on real PostgreSQL, PgBouncer and Prometheus
+	$(CARGO) test -p flowviz-tests --locked

@@ -1,0 +1,60 @@
+#!/usr/bin/env bash
+# Installs what the build and the local stack need and this machine doesn't have: the wasm target, and Debian packages.
+# Says what it is about to install. Does nothing, quickly, when nothing is missing.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+fail() {
+    echo "error: $*" >&2
+    exit 1
+}
+
+command -v rustup >/dev/null || fail "rustup is missing; install it (see rustup.rs), then run this again"
+target=wasm32-wasip2
+if ! rustup target list --installed 2>/dev/null | grep -qx "$target"; then
+    echo "installing the Rust toolchain of rust-toolchain.toml with the target $target"
+    rustup toolchain install >/dev/null
+    rustup target add "$target"
+fi
+
+# Debian package <- what it is needed for. PostgreSQL's server is not on the PATH in Debian's layout.
+missing=()
+need() { # package, command or file that shows that it is there
+    command -v "$2" >/dev/null 2>&1 || compgen -G "$2" >/dev/null || missing+=("$1")
+}
+need gcc cc
+need curl curl
+need postgresql '/usr/lib/postgresql/*/bin/postgres'
+need pgbouncer /usr/sbin/pgbouncer
+need prometheus prometheus
+[ ${#missing[@]} -eq 0 ] && exit 0
+
+command -v apt-get >/dev/null || fail "missing: ${missing[*]}; install them with your system's package manager"
+as_root=()
+if [ "$(id -u)" -ne 0 ]; then
+    command -v sudo >/dev/null || fail "missing: ${missing[*]}; run as root: apt-get install ${missing[*]}"
+    as_root=(sudo)
+fi
+echo "installing Debian packages: ${missing[*]}"
+
+# Debian starts a server as soon as it is installed, on the very ports that ours would take. We only want the programs.
+policy=/usr/sbin/policy-rc.d
+made_policy=no
+if [ ! -e "$policy" ]; then
+    printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" tee "$policy" >/dev/null
+    "${as_root[@]}" chmod +x "$policy"
+    made_policy=yes
+fi
+cleanup() {
+    if [ "$made_policy" = yes ]; then "${as_root[@]}" rm -f "$policy"; fi
+}
+trap cleanup EXIT
+"${as_root[@]}" apt-get update -qq
+"${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+if [ -d /run/systemd/system ]; then
+    for package in "${missing[@]}"; do
+        case "$package" in
+        postgresql | pgbouncer | prometheus) "${as_root[@]}" systemctl disable --quiet "$package" || true ;;
+        esac
+    done
+fi
