@@ -14,7 +14,8 @@ use tempfile::TempDir;
 
 use crate::account::Account;
 use crate::error::{Error, Result};
-use crate::process::Launcher;
+use crate::part::Part;
+use crate::process::{Launch, Launcher};
 
 const TEMPORARY_PREFIX: &str = "flowviz-stack-";
 /// A directory younger than this may belong to a stack that is just about to lock it.
@@ -78,18 +79,20 @@ impl Directory {
     }
 
     /// An unprivileged child can't pass through somebody's private home: find out before it fails in a less telling way.
-    pub(crate) fn check_reachable(&self, launcher: &Launcher, dir: &Path) -> Result<()> {
-        let Account::Other { name, .. } = launcher.account() else {
+    pub(crate) async fn check_reachable(&self, launcher: &Launcher, dir: &Path) -> Result<()> {
+        let account = launcher.account();
+        let Account::Other { name, .. } = account else {
             return Ok(());
         };
-        let reachable = launcher
-            .run(
-                Path::new("/usr/bin/test"),
-                &["-w", &dir.to_string_lossy()],
-                Path::new("/"),
-            )
-            .is_ok_and(|output| output.status.success());
-        if reachable {
+        let test = launcher.run(Launch {
+            part: Part::Postgres,
+            program: Path::new("test"),
+            arguments: vec!["-w".to_owned(), dir.to_string_lossy().into_owned()],
+            dir: Path::new("/"),
+            environment: Vec::new(),
+            account,
+        });
+        if test.await?.status.success() {
             Ok(())
         } else {
             Err(Error::DirUnreachable {

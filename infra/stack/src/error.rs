@@ -5,6 +5,7 @@ use std::process::ExitStatus;
 use std::time::Duration;
 
 use crate::part::Part;
+use crate::ports::Listener;
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -17,10 +18,10 @@ pub enum Error {
     },
 
     #[error(
-        "port {port}, chosen for {part}, is taken: end what listens there or choose another port with {}",
-        part.port_variable()
+        "port {port}, chosen for {listener}, is taken: end what listens there or choose another port with {}",
+        listener.variable()
     )]
-    PortTaken { part: Part, port: u16 },
+    PortTaken { listener: Listener, port: u16 },
 
     #[error("no free port was found between {from} and {to} on 127.0.0.1")]
     NoFreePort { from: u16, to: u16 },

@@ -26,13 +26,14 @@ mod process;
 mod programs;
 mod prometheus;
 mod secrets;
+pub mod up;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 pub use error::{Error, Result};
 pub use part::Part;
-pub use ports::{Ports, claim as claim_port};
+pub use ports::{Listener, Ports, claim as claim_port};
 pub use probe::http_get;
 pub use secrets::{DatabaseUrl, Secret, Secrets};
 
@@ -115,10 +116,13 @@ impl Stack {
         let directory = Directory::open(options.dir.as_deref())?;
         postgres::wait_for_predecessor(directory.path()).await;
         // All of them before anything starts.
-        let postgres_port = ports::claim(Part::Postgres, options.ports.postgres)?;
-        let pgbouncer_port = ports::claim(Part::PgBouncer, options.ports.pgbouncer)?;
+        let postgres_port = ports::claim(Listener::Postgres, options.ports.postgres)?;
+        let pgbouncer_port = ports::claim(Listener::PgBouncer, options.ports.pgbouncer)?;
         let prometheus_port = match options.with_prometheus {
-            true => Some(ports::claim(Part::Prometheus, options.ports.prometheus)?),
+            true => Some(ports::claim(
+                Listener::Prometheus,
+                options.ports.prometheus,
+            )?),
             false => None,
         };
 
@@ -166,14 +170,13 @@ impl Stack {
 
     /// Ends every part in order and waits for each.
     pub async fn stop(mut self) {
-        for part in [
+        let parts = [
             self.prometheus.take(),
             self.pgbouncer.take(),
             self.postgres.take(),
-        ] {
-            if let Some(process) = part {
-                process.stop().await;
-            }
+        ];
+        for process in parts.into_iter().flatten() {
+            process.stop().await;
         }
     }
 

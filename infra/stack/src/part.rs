@@ -15,16 +15,6 @@ pub enum Part {
 }
 
 impl Part {
-    /// The environment variable by which a person chooses its port.
-    pub fn port_variable(self) -> &'static str {
-        match self {
-            Self::Postgres => "FLOWVIZ_POSTGRES_PORT",
-            Self::PgBouncer => "FLOWVIZ_PGBOUNCER_PORT",
-            Self::Prometheus => "FLOWVIZ_PROMETHEUS_PORT",
-            Self::Host => "FLOWVIZ_PORT",
-        }
-    }
-
     pub(crate) fn log_file(self) -> &'static str {
         match self {
             Self::Postgres => "postgres.log",

@@ -1,15 +1,27 @@
 //! Ports on the loopback interface: the ones a person chose, or free ones.
 
+use std::fmt;
 use std::net::{Ipv4Addr, TcpListener};
 
 use crate::error::{Error, Result};
-use crate::part::Part;
 
 /// Free ports are taken from below the range that the kernel gives to outgoing connections (32768 and up on Linux): a port from
 /// that range could be taken by anybody while its owner is being restarted.
 const FREE_FROM: u16 = 15_000;
 const FREE_TO: u16 = 32_000;
 const ATTEMPTS: usize = 200;
+
+/// Who listens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Listener {
+    Postgres,
+    PgBouncer,
+    Prometheus,
+    /// Where the host serves the functions.
+    Functions,
+    /// Where the host serves /metrics and the like.
+    Admin,
+}
 
 /// `None` and `Some(0)` mean "a free one".
 #[derive(Debug, Clone, Copy, Default)]
@@ -19,14 +31,14 @@ pub struct Ports {
     pub prometheus: Option<u16>,
 }
 
-/// The port to use for `part`, known to be free a moment ago.
-pub fn claim(part: Part, wanted: Option<u16>) -> Result<u16> {
+/// The port to use for `listener`, known to be free a moment ago.
+pub fn claim(listener: Listener, wanted: Option<u16>) -> Result<u16> {
     match wanted {
         Some(port) if port != 0 => {
             if is_free(port) {
                 Ok(port)
             } else {
-                Err(Error::PortTaken { part, port })
+                Err(Error::PortTaken { listener, port })
             }
         }
         _ => std::iter::repeat_with(random_port)
@@ -36,6 +48,33 @@ pub fn claim(part: Part, wanted: Option<u16>) -> Result<u16> {
                 from: FREE_FROM,
                 to: FREE_TO,
             }),
+    }
+}
+
+// === impl Listener ===
+
+impl Listener {
+    /// The environment variable by which a person chooses its port.
+    pub fn variable(self) -> &'static str {
+        match self {
+            Self::Postgres => "FLOWVIZ_POSTGRES_PORT",
+            Self::PgBouncer => "FLOWVIZ_PGBOUNCER_PORT",
+            Self::Prometheus => "FLOWVIZ_PROMETHEUS_PORT",
+            Self::Functions => "FLOWVIZ_PORT",
+            Self::Admin => "FLOWVIZ_ADMIN_PORT",
+        }
+    }
+}
+
+impl fmt::Display for Listener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Postgres => "PostgreSQL",
+            Self::PgBouncer => "PgBouncer",
+            Self::Prometheus => "Prometheus",
+            Self::Functions => "the functions",
+            Self::Admin => "the host's admin listener",
+        })
     }
 }
 
@@ -57,7 +96,9 @@ mod tests {
     fn a_taken_port_is_an_error_that_names_it_and_what_to_change() {
         let holder = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let port = holder.local_addr().unwrap().port();
-        let error = claim(Part::PgBouncer, Some(port)).unwrap_err().to_string();
+        let error = claim(Listener::PgBouncer, Some(port))
+            .unwrap_err()
+            .to_string();
         assert!(error.contains(&port.to_string()), "{error}");
         assert!(error.contains("FLOWVIZ_PGBOUNCER_PORT"), "{error}");
     }
@@ -65,7 +106,7 @@ mod tests {
     #[test]
     fn free_ports_are_below_the_range_of_outgoing_connections() {
         for wanted in [None, Some(0)] {
-            let port = claim(Part::Postgres, wanted).unwrap();
+            let port = claim(Listener::Postgres, wanted).unwrap();
             assert!((FREE_FROM..FREE_TO).contains(&port), "{port}");
         }
     }

@@ -83,7 +83,7 @@ impl Cluster {
     ) -> Result<Self> {
         let account = launcher.account();
         let dir = directory.part("postgres", account)?;
-        directory.check_reachable(launcher, &dir)?;
+        directory.check_reachable(launcher, &dir).await?;
 
         let configuration = dir.join("postgresql.conf");
         write_private(&configuration, CONFIGURATION)?;
@@ -128,16 +128,15 @@ impl Cluster {
         if self.durability == Durability::Relaxed {
             arguments.push("--no-sync");
         }
-        let (launcher, dir) = (launcher.clone(), self.dir.clone());
-        let arguments: Vec<String> = arguments.into_iter().map(str::to_owned).collect();
-        let run = tokio::task::spawn_blocking(move || {
-            let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-            launcher.run(&launcher.programs().initdb, &arguments, &dir)
+        let initdb = launcher.run(Launch {
+            part: Part::Postgres,
+            program: &launcher.programs().initdb,
+            arguments: arguments.into_iter().map(str::to_owned).collect(),
+            dir: &self.dir,
+            environment: Vec::new(),
+            account: launcher.account(),
         });
-        let output = run
-            .await
-            .map_err(|error| Error::Initdb(error.to_string()))?
-            .map_err(|error| Error::Initdb(error.to_string()))?;
+        let output = initdb.await?;
         fs::remove_file(&password).map_err(Error::file(&password))?;
         if !output.status.success() {
             return Err(Error::Initdb(

@@ -5,11 +5,12 @@
 //! last of them is gone. Each child is in a process group of its own: Ctrl-C in a terminal reaches only us, and
 //! we end the parts in their order.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::io;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
@@ -33,7 +34,6 @@ pub(crate) struct Launcher {
 }
 
 /// What to start.
-#[derive(Debug)]
 pub(crate) struct Launch<'a> {
     pub part: Part,
     pub program: &'a Path,
@@ -41,7 +41,7 @@ pub(crate) struct Launch<'a> {
     /// Working directory.
     pub dir: &'a Path,
     /// The whole environment besides `PATH`: ours may hold settings (`PGPORT`) and secrets that are none of a child's business.
-    pub environment: Vec<(String, String)>,
+    pub environment: Vec<(OsString, OsString)>,
     pub account: &'a Account,
 }
 
@@ -107,21 +107,16 @@ impl Launcher {
         &self.account
     }
 
-    /// A command that runs as the children's user and dies with us, for what ends by itself (`initdb`).
-    pub(crate) fn run(
-        &self,
-        program: &Path,
-        arguments: &[&str],
-        dir: &Path,
-    ) -> io::Result<std::process::Output> {
-        let mut command = self.wrapped(program, "KILL", &self.account, None);
-        command
-            .args(arguments)
-            .current_dir(dir)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        self.spawner.spawn(command)?.wait_with_output()
+    /// Runs what ends by itself (`initdb`) and gives its output. It is killed if we die.
+    pub(crate) async fn run(&self, launch: Launch<'_>) -> Result<Output> {
+        let part = launch.part;
+        let mut command = self.wrapped(&launch, "KILL", None);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let spawner = self.spawner.clone();
+        let run = tokio::task::spawn_blocking(move || spawner.spawn(command)?.wait_with_output());
+        run.await
+            .unwrap_or_else(|error| Err(io::Error::other(error)))
+            .map_err(|source| Error::Spawn { part, source })
     }
 
     pub(crate) fn launch(&self, launch: Launch<'_>) -> Result<Process> {
@@ -138,19 +133,8 @@ impl Launcher {
             Some(needed) => self.open_files(needed)?,
             None => None,
         };
-        let mut command = self.wrapped(
-            launch.program,
-            part.orphan_signal(),
-            launch.account,
-            open_files,
-        );
-        command
-            .args(launch.arguments)
-            .envs(launch.environment)
-            .current_dir(launch.dir)
-            .stdin(Stdio::null())
-            .stdout(output)
-            .stderr(errors);
+        let mut command = self.wrapped(&launch, part.orphan_signal(), open_files);
+        command.stdout(output).stderr(errors);
         let child = self
             .spawner
             .spawn(command)
@@ -164,13 +148,7 @@ impl Launcher {
     }
 
     /// `prlimit -- setpriv -- program`: both replace themselves, so the child's pid is the program's.
-    fn wrapped(
-        &self,
-        program: &Path,
-        orphan: &str,
-        account: &Account,
-        open_files: Option<String>,
-    ) -> Command {
+    fn wrapped(&self, launch: &Launch<'_>, orphan: &str, open_files: Option<String>) -> Command {
         let mut command = match open_files {
             Some(limit) => {
                 let mut command = Command::new(&self.programs.prlimit);
@@ -180,13 +158,17 @@ impl Launcher {
             None => Command::new(&self.programs.setpriv),
         };
         command
-            .args(account.setpriv_arguments())
+            .args(launch.account.setpriv_arguments())
             .arg(format!("--pdeathsig={orphan}"))
             .arg("--")
-            .arg(program)
+            .arg(launch.program)
+            .args(&launch.arguments)
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("LC_ALL", "C.UTF-8")
+            .envs(launch.environment.iter().map(|(name, value)| (name, value)))
+            .current_dir(launch.dir)
+            .stdin(Stdio::null())
             .process_group(0);
         command
     }

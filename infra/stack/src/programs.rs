@@ -55,7 +55,7 @@ fn postgres_directories() -> Vec<PathBuf> {
             Some((version, entry.path().join(Path::new("bin"))))
         })
         .collect();
-    versions.sort_by(|a, b| b.0.cmp(&a.0));
+    versions.sort_by_key(|(version, _)| std::cmp::Reverse(*version));
     versions
         .into_iter()
         .map(|(_, directory)| directory)

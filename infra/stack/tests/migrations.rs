@@ -2,6 +2,14 @@
 //! an existing database ends up as a fresh one does, decisions can't be changed by anybody, and the functions' role
 //! may do what it must and no more.
 
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "helpers of tests fail as tests do"
+)]
+
 // The module by itself: as a part of the host it would bring the whole runtime with it.
 #[path = "../../../host/src/migrate/mod.rs"]
 mod migrate;

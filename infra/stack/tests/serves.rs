@@ -1,10 +1,18 @@
 //! A started stack serves: the application through PgBouncer, the owner directly, Prometheus with its targets; parts can be
 //! broken and healed; and nothing is left when it has been stopped.
 
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "helpers of tests fail as tests do"
+)]
+
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use flowviz_stack::{Error, Options, Part, Stack, http_get};
+use flowviz_stack::{Error, Listener, Options, Part, Stack, http_get};
 use tokio_postgres::{Client, NoTls};
 
 async fn connect(url: &str) -> Client {
@@ -256,7 +264,7 @@ async fn a_taken_port_is_said_before_anything_starts() {
         matches!(
             error,
             Error::PortTaken {
-                part: Part::PgBouncer,
+                listener: Listener::PgBouncer,
                 ..
             }
         ),
