@@ -58,7 +58,10 @@ fn main() -> Result<()> {
     )?;
 
     println!("cargo:rerun-if-changed={}", own.display());
-    println!("cargo:rerun-if-changed={}", manifest_dir.join("../Cargo.lock").display());
+    println!(
+        "cargo:rerun-if-changed={}",
+        manifest_dir.join("../Cargo.lock").display()
+    );
     println!("cargo:rerun-if-changed=build.rs");
     Ok(())
 }
@@ -67,7 +70,14 @@ fn main() -> Result<()> {
 fn sdk_wit(manifest_dir: &Path) -> Result<PathBuf> {
     let cargo = env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
     let output = Command::new(cargo)
-        .args(["metadata", "--format-version", "1", "--locked", "--filter-platform", "wasm32-wasip2"])
+        .args([
+            "metadata",
+            "--format-version",
+            "1",
+            "--locked",
+            "--filter-platform",
+            "wasm32-wasip2",
+        ])
         .current_dir(manifest_dir)
         .output()
         .context("running `cargo metadata` to find spin-sdk's WIT")?;
@@ -78,12 +88,13 @@ fn sdk_wit(manifest_dir: &Path) -> Result<PathBuf> {
         );
     }
     let metadata: serde_json::Value = serde_json::from_slice(&output.stdout)?;
-    metadata["packages"]
-        .as_array()
+    metadata
+        .get("packages")
+        .and_then(serde_json::Value::as_array)
         .into_iter()
         .flatten()
-        .find(|package| package["name"] == "spin-sdk")
-        .and_then(|package| Path::new(package["manifest_path"].as_str()?).parent())
+        .find(|package| package.get("name").is_some_and(|name| name == "spin-sdk"))
+        .and_then(|package| Path::new(package.get("manifest_path")?.as_str()?).parent())
         .map(|dir| dir.join("wit"))
         .context("spin-sdk is not among the workspace's dependencies")
 }

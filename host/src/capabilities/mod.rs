@@ -10,12 +10,7 @@ pub mod postgres;
 mod stdio;
 mod variables;
 
-#[expect(
-    missing_debug_implementations,
-    clippy::indexing_slicing,
-    clippy::unwrap_used,
-    reason = "generated from WIT by build.rs"
-)]
+/// Generated from WIT by build.rs.
 pub mod bindings {
     include!(concat!(env!("OUT_DIR"), "/bindings.rs"));
 }

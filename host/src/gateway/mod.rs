@@ -10,9 +10,8 @@ mod problem;
 mod request;
 mod server;
 
-pub use admission::{Admission, Overloaded};
+pub use admission::Admission;
 pub use body::Body;
 pub use headers::RouteHeaders;
-pub use problem::Problem;
 pub use request::Gateway;
 pub use server::{Drain, serve};

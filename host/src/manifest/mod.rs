@@ -27,7 +27,7 @@ pub use app::{App, FileMount, FileMountKind, Function, FunctionId};
 pub use disk::{check_files, load, load_builds};
 pub use hosts::AllowedHosts;
 pub use inputs::Inputs;
-pub use limits::Limits;
+pub use limits::{CPU_TICK, Limits};
 #[cfg(test)]
 pub use metrics::MetricLabel;
 pub use metrics::{MetricDeclaration, MetricKind};

@@ -1,7 +1,6 @@
 //! One wasmtime engine for the process: the pooling allocator, one epoch ticker, and the linker with every capability.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::{Context, Result};
 use tracing::warn;
@@ -11,10 +10,7 @@ use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConf
 use super::cache::CompiledCache;
 use super::instance::InstanceState;
 use crate::capabilities;
-
-/// How often a running guest is asked whether it may go on: the unit of `cpu_limit`, and the longest that a busy guest keeps a
-/// thread from other requests.
-pub const EPOCH_TICK: Duration = Duration::from_millis(10);
+use crate::manifest::CPU_TICK;
 
 /// Core instances, and tables, that one component may need. `wit-component` makes about four of each.
 const CORE_INSTANCES_PER_COMPONENT: u32 = 10;
@@ -88,7 +84,8 @@ fn config(pool: Option<EngineSettings>) -> Result<Config> {
     Ok(config)
 }
 
-/// One thread for the whole process: a thread or timer per request would cost more than most requests.
+/// A running guest is asked at each tick whether it may go on, and lets others run: the tick is the unit of `cpu_limit`, and the
+/// longest that a busy guest keeps a thread. One ticker for the process: a timer per request would cost more than most requests.
 fn start_ticker(engine: &Engine) -> Result<()> {
     let engine = engine.weak();
     std::thread::Builder::new()
@@ -97,7 +94,7 @@ fn start_ticker(engine: &Engine) -> Result<()> {
             while let Some(engine) = engine.upgrade() {
                 engine.increment_epoch();
                 drop(engine);
-                std::thread::sleep(EPOCH_TICK);
+                std::thread::sleep(CPU_TICK);
             }
         })
         .context("starting the epoch ticker")?;

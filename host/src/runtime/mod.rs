@@ -13,8 +13,7 @@ mod ticket;
 mod worker;
 
 pub use cache::CompiledCache;
-pub use component::{Digest, LoadError};
-pub use engine::{EPOCH_TICK, EngineSettings, Runtime};
+pub use engine::{EngineSettings, Runtime};
 pub use instance::{FunctionConfig, FunctionVersion, HandleError, InstanceState};
 pub use ticket::{Failure, Ticket};
 pub use worker::WorkerShared;
