@@ -1,5 +1,5 @@
 -- Registers a lot with its parents, all or nothing.
--- $1 the caller's id; $2 the roles that may; $3 the draft as JSON, `sound` if the body had no fault of its own.
+-- $1 the caller's id; $2 the roles that may; $3 the draft as JSON; $4 whether the body had no fault of its own.
 -- No row: the caller is unknown. A row without `id`: nothing was written, the other columns say why.
 -- The rules of a link are the triggers of lot_genealogy, which see the other writers' committed links.
 WITH caller AS (
@@ -9,7 +9,7 @@ draft AS (
     SELECT d.*
     FROM caller,
         jsonb_to_record($3::text::jsonb) AS d (
-            sound boolean, id uuid, lot_code text, lot_type text, production_run_id uuid, phase_id uuid, operator_id uuid,
+            id uuid, lot_code text, lot_type text, production_run_id uuid, phase_id uuid, operator_id uuid,
             weight_kg numeric(10, 2), temperature_c numeric(5, 1), metadata jsonb, parents jsonb
         )
     WHERE caller.role = ANY (string_to_array($2::text, ','))
@@ -55,7 +55,7 @@ registered AS (
         (id, lot_code, lot_type, production_run_id, phase_id, operator_id, weight_kg, temperature_c, metadata)
     SELECT id, lot_code, lot_type, production_run_id, phase_id, operator_id, weight_kg, temperature_c, metadata
     FROM checked
-    WHERE sound AND operator_known AND run_active AND phase_known AND parents_unknown IS NULL
+    WHERE $4::text::boolean AND operator_known AND run_active AND phase_known AND parents_unknown IS NULL
     ON CONFLICT (lot_code) DO NOTHING
     RETURNING *
 ),

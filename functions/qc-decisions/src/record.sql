@@ -1,5 +1,5 @@
 -- Records a decision.
--- $1 the caller's id; $2 the roles that may; $3 the draft as JSON, `sound` if the body had no fault of its own.
+-- $1 the caller's id; $2 the roles that may; $3 the draft as JSON; $4 whether the body had no fault of its own.
 -- No row: the caller is unknown. A row without `id`: nothing was written, the other columns say why.
 WITH caller AS (
     SELECT id, role FROM users WHERE id = $1::text::uuid
@@ -8,7 +8,7 @@ draft AS (
     SELECT d.*, caller.role IN ('ADMIN', 'MANAGER') AS may_override
     FROM caller,
         jsonb_to_record($3::text::jsonb) AS d (
-            sound boolean, id uuid, lot_id uuid, qc_gate_id uuid, operator_id uuid, decision text, notes text,
+            id uuid, lot_id uuid, qc_gate_id uuid, operator_id uuid, decision text, notes text,
             temperature_c numeric(5, 1), digital_signature text
         )
     WHERE caller.role = ANY (string_to_array($2::text, ','))
@@ -42,7 +42,7 @@ recorded AS (
         (id, lot_id, qc_gate_id, operator_id, decision, notes, temperature_c, digital_signature, ccp_override)
     SELECT id, lot_id, qc_gate_id, operator_id, decision, notes, temperature_c, digital_signature, overridden
     FROM checked
-    WHERE sound AND operator_known AND lot_known AND gate_known AND NOT temperature_missing
+    WHERE $4::text::boolean AND operator_known AND lot_known AND gate_known AND NOT temperature_missing
         AND (overridden OR NOT limit_exceeded)
     RETURNING *
 )

@@ -4,7 +4,8 @@
 -- could not promise that: all its parts share the snapshot from before the wait.
 --
 -- A broken rule raises an SQLSTATE of the class WM, with a message that is safe to show to a client:
---   WM001 link to itself, WM002 duplicate link, WM003 cycle, WM004 rejected parent, WM005 parent overdrawn.
+--   WM001 link to itself, WM002 cycle, WM003 rejected parent, WM004 parent overdrawn.
+-- A link that is there already is the unique key of migration 2.
 
 -- RFC 3339 in UTC, to the microsecond, as it leaves the API.
 CREATE FUNCTION rfc3339(at timestamptz) RETURNS text
@@ -37,9 +38,9 @@ ALTER TABLE lots ADD COLUMN status text NOT NULL DEFAULT 'PENDING'
 
 UPDATE lots SET status = lot_status(id) WHERE EXISTS (SELECT FROM qc_decisions d WHERE d.lot_id = lots.id);
 
-CREATE INDEX lots_status_created_at_id ON lots (status, created_at DESC, id DESC);
-CREATE INDEX lots_run_created_at_id ON lots (production_run_id, created_at DESC, id DESC);
-CREATE INDEX qc_decisions_decided_at_id ON qc_decisions (decided_at DESC, id DESC);
+CREATE INDEX lots_status_created_at_id ON lots (status, created_at, id);
+CREATE INDEX lots_run_created_at_id ON lots (production_run_id, created_at, id);
+CREATE INDEX qc_decisions_decided_at_id ON qc_decisions (decided_at, id);
 
 -- A PASS at a CCP outside its limits, taken on the authority of a manager.
 ALTER TABLE qc_decisions ADD COLUMN ccp_override boolean NOT NULL DEFAULT false;
@@ -88,19 +89,6 @@ BEGIN
     WHERE id IN (SELECT parent_lot_id FROM linked UNION SELECT child_lot_id FROM linked)
     ORDER BY id FOR NO KEY UPDATE;
 
-    SELECT parent.lot_code AS parent, child.lot_code AS child INTO broken
-    FROM (SELECT DISTINCT parent_lot_id, child_lot_id FROM linked) AS pair
-    JOIN lot_genealogy link USING (parent_lot_id, child_lot_id)
-    JOIN lots parent ON parent.id = pair.parent_lot_id
-    JOIN lots child ON child.id = pair.child_lot_id
-    GROUP BY parent.lot_code, child.lot_code
-    HAVING count(*) > 1
-    ORDER BY parent.lot_code
-    LIMIT 1;
-    IF FOUND THEN
-        RAISE EXCEPTION 'Lot % is already a parent of lot %.', broken.parent, broken.child USING ERRCODE = 'WM002';
-    END IF;
-
     -- A link into a lot without children closes no circle, and while we hold that lot's lock it gets none.
     -- Any other link waits for its like: two of them, far apart, could close a circle that neither sees.
     IF EXISTS (SELECT FROM lot_genealogy g WHERE g.parent_lot_id IN (SELECT child_lot_id FROM linked)) THEN
@@ -118,7 +106,7 @@ BEGIN
         ORDER BY lots.lot_code
         LIMIT 1;
         IF FOUND THEN
-            RAISE EXCEPTION 'Lot % would become its own ancestor.', broken.lot_code USING ERRCODE = 'WM003';
+            RAISE EXCEPTION 'Lot % would become its own ancestor.', broken.lot_code USING ERRCODE = 'WM002';
         END IF;
     END IF;
 
@@ -128,7 +116,7 @@ BEGIN
     ORDER BY lots.lot_code
     LIMIT 1;
     IF FOUND THEN
-        RAISE EXCEPTION 'Lot % is rejected and can''t be used.', broken.lot_code USING ERRCODE = 'WM004';
+        RAISE EXCEPTION 'Lot % is rejected and can''t be used.', broken.lot_code USING ERRCODE = 'WM003';
     END IF;
 
     -- Scales differ: 0.5 % of the parent's weight or 0.05 kg may be used beyond it. A parent of unknown weight has no limit.
@@ -146,7 +134,7 @@ BEGIN
     LIMIT 1;
     IF FOUND THEN
         RAISE EXCEPTION 'Lot % has % kg left, less than the % kg asked for.',
-            broken.lot_code, greatest(broken.left_kg, 0.00), broken.asked_kg USING ERRCODE = 'WM005';
+            broken.lot_code, greatest(broken.left_kg, 0.00), broken.asked_kg USING ERRCODE = 'WM004';
     END IF;
 
     RETURN NULL;

@@ -1,0 +1,218 @@
+//! Path segments and query strings, percent-decoded.
+//!
+//! Taken from the URI itself, not from a host's headers: hosts differ in whether theirs are decoded.
+
+use crate::Faults;
+use crate::decimal::Decimal;
+use chrono::{DateTime, SecondsFormat, Utc};
+use std::borrow::Cow;
+use uuid::Uuid;
+
+/// The last segment of a path, if it is a text that a database could hold.
+pub fn last_segment(path: &str) -> Option<String> {
+    let segment = path.rsplit('/').next()?;
+    let text = String::from_utf8(decode(segment.as_bytes())).ok()?;
+    (!text.is_empty() && !text.contains('\0')).then_some(text)
+}
+
+/// The parameters of a query string.
+#[derive(Debug)]
+pub struct Query<'a> {
+    pairs: Vec<(String, String)>,
+    raw: &'a str,
+}
+
+fn decode(text: &[u8]) -> Vec<u8> {
+    let mut decoded = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((&byte, tail)) = rest.split_first() {
+        rest = tail;
+        match (byte, tail) {
+            (b'%', [high, low, after @ ..]) => match (hex(*high), hex(*low)) {
+                (Some(high), Some(low)) => {
+                    decoded.push(high << 4 | low);
+                    rest = after;
+                }
+                _ => decoded.push(byte),
+            },
+            _ => decoded.push(byte),
+        }
+    }
+    decoded
+}
+
+fn hex(digit: u8) -> Option<u8> {
+    char::from(digit)
+        .to_digit(16)
+        .and_then(|value| u8::try_from(value).ok())
+}
+
+fn decode_parameter(text: &str) -> String {
+    let spaced: Cow<'_, str> = if text.contains('+') {
+        text.replace('+', " ").into()
+    } else {
+        text.into()
+    };
+    String::from_utf8_lossy(&decode(spaced.as_bytes())).into_owned()
+}
+
+fn split(raw: &str) -> impl Iterator<Item = (&str, &str)> {
+    raw.split('&')
+        .filter(|pair| !pair.is_empty())
+        .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+}
+
+// === impl Query ===
+
+impl<'a> Query<'a> {
+    pub fn of(raw: Option<&'a str>) -> Self {
+        let raw = raw.unwrap_or_default();
+        let pairs = split(raw)
+            .map(|(name, value)| (decode_parameter(name), decode_parameter(value)))
+            .collect();
+        Self { pairs, raw }
+    }
+
+    /// The parameter's value. An empty one counts as absent, of a repeated one the last counts.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        let (_, value) = self.pairs.iter().rev().find(|(given, _)| given == name)?;
+        Some(value.as_str()).filter(|value| !value.is_empty())
+    }
+
+    /// A text without NUL, which the database couldn't hold.
+    pub fn text(&self, name: &'static str, faults: &mut Faults) -> Option<&str> {
+        let value = self.get(name)?;
+        if value.contains('\0') {
+            faults.query(name, "value_error", "holds a NUL character");
+            return None;
+        }
+        Some(value)
+    }
+
+    pub fn uuid(&self, name: &'static str, faults: &mut Faults) -> Option<Uuid> {
+        let uuid = Uuid::try_parse(self.get(name)?).ok();
+        if uuid.is_none() {
+            faults.query(name, "uuid_parsing", "must be a UUID");
+        }
+        uuid
+    }
+
+    /// One of a closed set of names.
+    pub fn name<N: crate::Name>(&self, name: &'static str, faults: &mut Faults) -> Option<N> {
+        let parsed = N::parse(self.get(name)?);
+        if parsed.is_none() {
+            faults.query(
+                name,
+                "enum",
+                format!("must be one of {}", N::join(N::ALL, ", ")),
+            );
+        }
+        parsed
+    }
+
+    pub fn decimal<const SCALE: u32>(
+        &self,
+        name: &'static str,
+        faults: &mut Faults,
+    ) -> Option<Decimal<SCALE>> {
+        let number = Decimal::parse(self.get(name)?).ok();
+        if number.is_none() {
+            faults.query(name, "decimal_parsing", "must be a number");
+        }
+        number
+    }
+
+    /// A point in time, RFC 3339, as text in UTC.
+    pub fn time(&self, name: &'static str, faults: &mut Faults) -> Option<String> {
+        let time = DateTime::parse_from_rfc3339(self.get(name)?).ok();
+        if time.is_none() {
+            faults.query(
+                name,
+                "datetime_parsing",
+                "must be an RFC 3339 time, such as 2026-01-15T06:00:00Z",
+            );
+        }
+        Some(
+            time?
+                .with_timezone(&Utc)
+                .to_rfc3339_opts(SecondsFormat::Micros, true),
+        )
+    }
+
+    /// The query string as it was sent, with another value of `name`, which needs no encoding.
+    pub fn with(&self, name: &str, value: &str) -> String {
+        let mut query = String::new();
+        for pair in self.raw.split('&').filter(|pair| !pair.is_empty()) {
+            if decode_parameter(pair.split_once('=').map_or(pair, |(given, _)| given)) != name {
+                query.push_str(pair);
+                query.push('&');
+            }
+        }
+        query + name + "=" + value
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_segment_may_hold_any_character() {
+        assert_eq!(
+            last_segment("/api/lots/RAW%2FBEEF%20%231").as_deref(),
+            Some("RAW/BEEF #1")
+        );
+        assert_eq!(last_segment("/api/lots/h%C5%91").as_deref(), Some("hő"));
+        assert_eq!(last_segment("/api/lots/100%").as_deref(), Some("100%"));
+        assert_eq!(last_segment("/api/lots/a+b").as_deref(), Some("a+b"));
+        assert_eq!(last_segment("/api/lots/%zz%4").as_deref(), Some("%zz%4"));
+        assert_eq!(last_segment("/api/lots/a%00b"), None);
+        assert_eq!(last_segment("/api/lots/%ff"), None);
+        assert_eq!(last_segment("/api/lots/"), None);
+    }
+
+    #[test]
+    fn reads_parameters() {
+        let query = Query::of(Some("a=1&b=x+y%26z&a=2&empty=&c"));
+        assert_eq!(query.get("a"), Some("2"));
+        assert_eq!(query.get("b"), Some("x y&z"));
+        assert_eq!(
+            (query.get("empty"), query.get("c"), query.get("d")),
+            (None, None, None)
+        );
+    }
+
+    #[test]
+    fn replaces_one_parameter_and_keeps_the_others_as_sent() {
+        let query = Query::of(Some(
+            "cursor=old&lot_type=RAW&code_prefix=%2F&cur%73or=older",
+        ));
+        assert_eq!(
+            query.with("cursor", "new"),
+            "lot_type=RAW&code_prefix=%2F&cursor=new"
+        );
+        assert_eq!(Query::of(None).with("cursor", "new"), "cursor=new");
+    }
+
+    #[test]
+    fn a_time_is_turned_into_utc() {
+        let mut faults = Faults::default();
+        let query = Query::of(Some("t=2026-01-15T06:00:00%2B01:00&bad=yesterday"));
+        assert_eq!(
+            query.time("t", &mut faults).as_deref(),
+            Some("2026-01-15T05:00:00.000000Z")
+        );
+        assert!(faults.is_empty());
+        assert_eq!(query.time("bad", &mut faults), None);
+        assert!(!faults.is_empty());
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_encoded_comes_back(text in "[^\0]{1,40}") {
+            let encoded: String = text.bytes().map(|byte| format!("%{byte:02X}")).collect();
+            prop_assert_eq!(last_segment(&format!("/api/lots/{encoded}")), Some(text));
+        }
+    }
+}
