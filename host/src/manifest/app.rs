@@ -42,7 +42,6 @@ pub struct AppSettings {
 #[derive(Debug, Clone)]
 pub struct Function {
     pub id: FunctionId,
-    pub description: String,
     /// The component's file, below `App::root` unless the manifest names an absolute path.
     pub source: PathBuf,
     /// Where the manifest names `source`, counted from 1.

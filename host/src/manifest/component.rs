@@ -35,7 +35,8 @@ impl<'a> Components<'a> {
     /// `None` where the component can't be represented, which has been reported.
     pub fn read(&mut self, id: FunctionId, mut section: Section<'_>) -> Option<Function> {
         let source = section.require("source", "source = \"path/to/component.wasm\"");
-        let description = section.text("description").unwrap_or_default().to_owned();
+        // For the manifest's readers alone.
+        section.text("description");
         let variables = section
             .table("variables")
             .map(|s| self.read_variables(&s))
@@ -89,7 +90,6 @@ impl<'a> Components<'a> {
         let path = read_source(&source)?;
         Some(Function {
             id,
-            description,
             source: self.root.join(path),
             source_line: source.line(),
             variables,

@@ -38,6 +38,7 @@ impl fmt::Display for Finding {
 // === impl ManifestErrors ===
 
 impl ManifestErrors {
+    #[cfg(test)]
     pub fn findings(&self) -> &[Finding] {
         &self.0
     }

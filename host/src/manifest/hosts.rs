@@ -71,11 +71,6 @@ impl AllowedHosts {
     pub fn allows(&self, scheme: &str, host: &str, port: u16) -> bool {
         self.0.iter().any(|entry| entry.allows(scheme, host, port))
     }
-
-    /// A function without any may not open connections at all.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
 }
 
 impl FromIterator<AllowedHost> for AllowedHosts {

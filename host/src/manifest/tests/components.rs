@@ -20,7 +20,6 @@ dependencies = { "flowviz:metrics/metrics@0.1.0" = { path = "noop.wasm" } }
 anything = "goes"
 "#,
     );
-    assert_eq!(f.description, "d");
     assert_eq!(f.source, Path::new("dir/c.wasm"));
     assert_eq!(f.source_line, 8);
     assert_eq!(f.exclude_files, ["secret/*"]);

@@ -10,7 +10,7 @@ fn hosts(entry: &str) -> AllowedHosts {
 #[test]
 fn nothing_is_allowed_by_default() {
     let hosts = function("").allowed_hosts;
-    assert!(hosts.is_empty());
+    assert_eq!(hosts, AllowedHosts::default());
     assert!(!hosts.allows("https", "example.com", 443));
 }
 
@@ -205,9 +205,6 @@ fn an_entry_that_comes_out_empty_allows_nothing() {
     let rest = around(
         "allowed_outbound_hosts = [\"{{ a }}\", \"https://{{ a }}\"]\n[variables]\na = { default = \"\" }",
     );
-    assert!(
-        parse_with(&rest, &Inputs::default()).unwrap().functions[0]
-            .allowed_hosts
-            .is_empty()
-    );
+    let app = parse_with(&rest, &Inputs::default()).unwrap();
+    assert_eq!(app.functions[0].allowed_hosts, AllowedHosts::default());
 }
