@@ -26,6 +26,10 @@ pub enum DatabaseError {
     PoolTimeout(Duration),
     #[error("the result is larger than {0} bytes")]
     TooLarge(usize),
+    #[error(
+        "a statement that changes the session is refused, since sessions are shared: {instead}"
+    )]
+    Session { instead: &'static str },
     #[error("COPY is not supported")]
     Copy,
     /// Two things at once in one transaction. Guests can avoid it, waiting can't.

@@ -95,7 +95,7 @@ impl Server {
                         expires: Instant::now() + lifetime,
                     });
                 }
-                Err(error) => failure = DatabaseError::Connect(io_reason(&error)),
+                Err(reason) => failure = DatabaseError::Connect(reason),
             }
         }
         Err(failure)
@@ -232,15 +232,22 @@ impl Server {
     }
 }
 
-async fn dial(endpoint: &Endpoint) -> std::io::Result<(TcpStream, SocketAddr)> {
-    let socket = match endpoint.hostaddr {
-        Some(addr) => TcpStream::connect((addr, endpoint.port)).await?,
-        None => TcpStream::connect((endpoint.host.as_str(), endpoint.port)).await?,
+async fn dial(endpoint: &Endpoint) -> Result<(TcpStream, SocketAddr), String> {
+    let addresses: Vec<SocketAddr> = match endpoint.hostaddr {
+        Some(addr) => vec![(addr, endpoint.port).into()],
+        None => tokio::net::lookup_host((endpoint.host.as_str(), endpoint.port))
+            .await
+            .map_err(|_| "its name can't be resolved".to_owned())?
+            .collect(),
     };
-    // A statement is one small write that should leave at once.
-    socket.set_nodelay(true)?;
-    let peer = socket.peer_addr()?;
-    Ok((socket, peer))
+    let connect = async {
+        let socket = TcpStream::connect(addresses.as_slice()).await?;
+        // A statement is one small write that should leave at once.
+        socket.set_nodelay(true)?;
+        let peer = socket.peer_addr()?;
+        Ok((socket, peer))
+    };
+    connect.await.map_err(|error| io_reason(&error))
 }
 
 async fn cancel(peer: SocketAddr, key: CancelKey) -> std::io::Result<()> {

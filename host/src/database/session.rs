@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use super::error::DatabaseError;
+use super::guard;
 use super::lease::Lease;
 use super::message::{Field, Parameter, Row};
 use super::pool::Pool;
@@ -45,7 +46,11 @@ pub struct Answer {
 /// A result that has more rows than were asked for, and its connection. Dropping it cancels the statement and closes the
 /// connection; in a transaction the rows are read to their end instead, if that takes no more than two seconds.
 #[derive(Debug)]
-pub struct Rest(Option<Running>);
+pub struct Rest {
+    running: Option<Running>,
+    /// Waits until the rows before it have been taken.
+    failed: Option<DatabaseError>,
+}
 
 #[derive(Debug, Default)]
 enum Transaction {
@@ -82,7 +87,7 @@ impl Session {
         text: &str,
         parameters: &[Parameter],
     ) -> Result<u64, DatabaseError> {
-        let mut running = self.begin().await?;
+        let mut running = self.begin(text).await?;
         let lease = running.lease()?;
         lease.start(text, parameters).await?;
         loop {
@@ -100,7 +105,7 @@ impl Session {
         parameters: &[Parameter],
         budget: Budget,
     ) -> Result<Answer, DatabaseError> {
-        let mut running = self.begin().await?;
+        let mut running = self.begin(text).await?;
         let fields = running
             .lease()?
             .start(text, parameters)
@@ -116,7 +121,10 @@ impl Session {
             if running.place.is_some() {
                 self.streaming.store(true, Ordering::Release);
             }
-            Some(Rest(Some(running)))
+            Some(Rest {
+                running: Some(running),
+                failed: None,
+            })
         };
         Ok(Answer {
             columns,
@@ -125,7 +133,8 @@ impl Session {
         })
     }
 
-    async fn begin(&self) -> Result<Running, DatabaseError> {
+    async fn begin(&self, text: &str) -> Result<Running, DatabaseError> {
+        guard::check(text)?;
         // To wait for a stream would be to wait for the guest, which may be waiting for this.
         if self.streaming.load(Ordering::Acquire) {
             return Err(DatabaseError::Busy);
@@ -181,25 +190,36 @@ impl Session {
 // === impl Rest ===
 
 impl Rest {
-    /// More rows; none at the end, or after an error.
+    /// More rows; none at the end. An error comes after the rows that came before it.
     pub async fn next(&mut self, budget: Budget) -> Result<Vec<Row>, DatabaseError> {
         let mut rows = Vec::new();
-        let Some(running) = &mut self.0 else {
-            return Ok(rows);
+        let Some(running) = &mut self.running else {
+            return self.failed.take().map_or(Ok(rows), Err);
         };
-        match running.lease()?.fill(&mut rows, budget).await {
-            Ok(false) => {}
-            Ok(true) => self.end()?,
+        let ended = match running.lease() {
+            Ok(lease) => lease.fill(&mut rows, budget).await,
+            Err(error) => Err(error),
+        };
+        let ended = match ended {
+            Ok(false) => return Ok(rows),
+            Ok(true) => self.end(),
             Err(error) => {
                 drop(self.finish());
-                return Err(error);
+                Err(error)
             }
+        };
+        match ended {
+            Err(error) if rows.is_empty() => Err(error),
+            Err(error) => {
+                self.failed = Some(error);
+                Ok(rows)
+            }
+            Ok(()) => Ok(rows),
         }
-        Ok(rows)
     }
 
     pub fn has_ended(&self) -> bool {
-        self.0.is_none()
+        self.running.is_none() && self.failed.is_none()
     }
 
     fn end(&mut self) -> Result<(), DatabaseError> {
@@ -210,7 +230,7 @@ impl Rest {
     }
 
     fn finish(&mut self) -> Option<Running> {
-        let running = self.0.take()?;
+        let running = self.running.take()?;
         if running.place.is_some() {
             running.session.streaming.store(false, Ordering::Release);
         }

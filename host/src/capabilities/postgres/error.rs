@@ -7,6 +7,9 @@ use crate::telemetry::database::Outcome;
 /// SQLSTATE `too_many_connections`: what a guest sees when no connection was free in time.
 const TOO_MANY_CONNECTIONS: &str = "53300";
 
+/// SQLSTATE `feature_not_supported`: what a pool can't do.
+const NOT_SUPPORTED: &str = "0A000";
+
 /// SQLSTATE `query_canceled`, by a statement timeout or by an administrator.
 const QUERY_CANCELED: &str = "57014";
 
@@ -16,14 +19,8 @@ pub(super) fn to_guest(error: DatabaseError) -> Error {
         DatabaseError::Server(server) => {
             Error::QueryFailed(QueryError::DbError(db_error(*server, text)))
         }
-        DatabaseError::PoolTimeout(_) => Error::QueryFailed(QueryError::DbError(DbError {
-            as_text: text.clone(),
-            severity: "ERROR".to_owned(),
-            code: TOO_MANY_CONNECTIONS.to_owned(),
-            message: text,
-            detail: Some("The statement was not sent.".to_owned()),
-            extras: Vec::new(),
-        })),
+        DatabaseError::PoolTimeout(_) => not_sent(TOO_MANY_CONNECTIONS, text),
+        DatabaseError::Session { .. } => not_sent(NOT_SUPPORTED, text),
         DatabaseError::Address(_)
         | DatabaseError::TooManyPools
         | DatabaseError::Connect(_)
@@ -36,6 +33,18 @@ pub(super) fn to_guest(error: DatabaseError) -> Error {
         DatabaseError::Unsendable => Error::BadParameter(text),
         DatabaseError::Busy => Error::Other(text),
     }
+}
+
+/// As the server would say it, but it hasn't been asked.
+fn not_sent(code: &str, message: String) -> Error {
+    Error::QueryFailed(QueryError::DbError(DbError {
+        as_text: format!("ERROR: {message} (SQLSTATE {code})"),
+        severity: "ERROR".to_owned(),
+        code: code.to_owned(),
+        message,
+        detail: Some("The statement was not sent.".to_owned()),
+        extras: Vec::new(),
+    }))
 }
 
 fn db_error(error: ServerError, as_text: String) -> DbError {
