@@ -311,3 +311,125 @@ fn array<T>(
     reader.end()?;
     Ok(values)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn known(kind: Type, bytes: &[u8]) -> Result<String, Unrepresentable> {
+        decode(&ColumnType::Known(kind), bytes)
+            .map(|value| format!("{value:?}").replace("DbValue::", ""))
+    }
+
+    #[test]
+    fn moments_count_from_2000() {
+        assert_eq!(
+            known(Type::DATE, &(-1i32).to_be_bytes()).unwrap(),
+            "Date((1999, 12, 31))"
+        );
+        assert_eq!(
+            known(Type::TIMESTAMPTZ, &1_000_001i64.to_be_bytes()).unwrap(),
+            "Datetime((2000, 1, 1, 0, 0, 1, 1000))"
+        );
+        assert_eq!(
+            known(Type::TIMESTAMP, &(-1i64).to_be_bytes()).unwrap(),
+            "Datetime((1999, 12, 31, 23, 59, 59, 999999000))"
+        );
+        assert_eq!(
+            known(Type::TIME, &86_400_000_000i64.to_be_bytes()).unwrap(),
+            "Time((24, 0, 0, 0))"
+        );
+    }
+
+    #[test]
+    fn what_has_no_place_in_the_interface_is_an_error() {
+        for (kind, bytes) in [
+            (Type::DATE, i32::MAX.to_be_bytes().to_vec()),
+            (Type::DATE, (i32::MAX - 1).to_be_bytes().to_vec()),
+            (Type::TIMESTAMP, i64::MIN.to_be_bytes().to_vec()),
+            (Type::TIMESTAMP, (i64::MAX - 1).to_be_bytes().to_vec()),
+            (Type::INT4_RANGE, vec![RANGE_EMPTY]),
+            (
+                Type::INT4_ARRAY,
+                b"\0\0\0\x02\0\0\0\0\0\0\0\x17\0\0\0\0\0\0\0\x01".to_vec(),
+            ),
+        ] {
+            assert!(
+                matches!(known(kind.clone(), &bytes), Err(Unrepresentable::NoWay(_))),
+                "{kind}"
+            );
+        }
+    }
+
+    #[test]
+    fn added_types_are_text_where_they_can_be() {
+        let text = decode(&ColumnType::Text("mood".into()), b"sad").map(|v| format!("{v:?}"));
+        assert_eq!(text.unwrap(), "DbValue::Str(\"sad\")");
+        assert!(matches!(
+            data_type(&ColumnType::TextArray("_mood".into())),
+            DbDataType::ArrayStr
+        ));
+        assert!(
+            matches!(data_type(&ColumnType::Other("box3d".into())), DbDataType::Other(name) if name == "box3d")
+        );
+        assert!(matches!(
+            decode(&ColumnType::Other("box3d".into()), b"x"),
+            Ok(DbValue::Unsupported(_))
+        ));
+    }
+
+    #[test]
+    fn no_bytes_make_it_panic() {
+        let array = b"\0\0\0\x01\0\0\0\x01\0\0\0\x17\0\0\0\x02\0\0\0\x01\0\0\0\x04\0\0\0\x07\xff\xff\xff\xff";
+        assert_eq!(
+            known(Type::INT4_ARRAY, array).unwrap(),
+            "ArrayInt32([Some(7), None])"
+        );
+        let range = b"\x12\0\0\0\x04\0\0\0\x01";
+        assert_eq!(
+            known(Type::INT4_RANGE, range).unwrap(),
+            "RangeInt32((Some((1, RangeBoundKind::Inclusive)), None))"
+        );
+        let kinds = [
+            Type::BOOL,
+            Type::CHAR,
+            Type::INT2,
+            Type::INT4,
+            Type::INT8,
+            Type::FLOAT4,
+            Type::FLOAT8,
+            Type::TEXT,
+            Type::DATE,
+            Type::TIME,
+            Type::TIMESTAMP,
+            Type::UUID,
+            Type::JSONB,
+            Type::NUMERIC,
+            Type::INT4_RANGE,
+            Type::NUM_RANGE,
+            Type::INT8_ARRAY,
+            Type::NUMERIC_ARRAY,
+            Type::TEXT_ARRAY,
+            Type::INTERVAL,
+        ];
+        for kind in kinds {
+            for sample in [
+                &array[..],
+                &range[..],
+                &[0xff; 24],
+                &[0x7f; 24],
+                &[0x80; 24],
+            ] {
+                for end in 0..=sample.len() {
+                    let _ = known(kind.clone(), &sample[..end]);
+                }
+            }
+        }
+        // A count that promises more than is there.
+        let mut liar = array.to_vec();
+        liar[12..16].copy_from_slice(&i32::MAX.to_be_bytes());
+        assert!(known(Type::INT4_ARRAY, &liar).is_err());
+        liar[12..16].copy_from_slice(&i32::MIN.to_be_bytes());
+        assert!(known(Type::INT4_ARRAY, &liar).is_err());
+    }
+}
