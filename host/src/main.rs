@@ -11,6 +11,7 @@ mod deploy;
 mod gateway;
 mod manifest;
 mod migrate;
+mod problem;
 mod runtime;
 mod telemetry;
 

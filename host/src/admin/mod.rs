@@ -23,6 +23,7 @@ use tracing::{debug, warn};
 
 pub use readiness::Readiness;
 
+use crate::problem;
 use crate::telemetry::Telemetry;
 
 /// What the admin listener shows.
@@ -72,12 +73,18 @@ impl Admin {
     fn answer(&self, method: &Method, path: &str) -> Answer {
         let known = matches!(path, "/metrics" | "/livez" | "/readyz");
         if !known {
-            return problem(StatusCode::NOT_FOUND, "not-found", "No such path.");
+            return problem::response(
+                StatusCode::NOT_FOUND,
+                "not-found",
+                "Not found",
+                "No such path.",
+            );
         }
         if method != Method::GET && method != Method::HEAD {
-            let mut answer = problem(
+            let mut answer: Answer = problem::response(
                 StatusCode::METHOD_NOT_ALLOWED,
                 "method-not-allowed",
+                "Method not allowed",
                 "Only GET.",
             );
             answer
@@ -90,16 +97,22 @@ impl Admin {
                 Ok(text) => respond(StatusCode::OK, prometheus::TEXT_FORMAT, text),
                 Err(error) => {
                     warn!(%error, "the metrics can't be encoded");
-                    problem(
+                    problem::response(
                         StatusCode::INTERNAL_SERVER_ERROR,
                         "metrics",
+                        "Metrics failed",
                         "The metrics can't be encoded.",
                     )
                 }
             },
             "/readyz" => match self.readiness.check() {
                 Ok(()) => status("ready"),
-                Err(why) => problem(StatusCode::SERVICE_UNAVAILABLE, "not-ready", &why),
+                Err(why) => problem::response(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "not-ready",
+                    "Not ready",
+                    &why,
+                ),
             },
             _ => status("alive"),
         }
@@ -109,20 +122,6 @@ impl Admin {
 fn status(status: &str) -> Answer {
     let json = serde_json::json!({ "status": status }).to_string();
     respond(StatusCode::OK, "application/json", json.into_bytes())
-}
-
-fn problem(status: StatusCode, slug: &str, detail: &str) -> Answer {
-    let json = serde_json::json!({
-        "type": format!("/problems/{slug}"),
-        "title": status.canonical_reason().unwrap_or("Error"),
-        "status": status.as_u16(),
-        "detail": detail,
-    });
-    respond(
-        status,
-        "application/problem+json",
-        json.to_string().into_bytes(),
-    )
 }
 
 fn respond(status: StatusCode, content_type: &'static str, body: Vec<u8>) -> Answer {

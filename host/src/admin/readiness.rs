@@ -29,7 +29,9 @@ impl Readiness {
     /// Not ready before `database` has answered; ready from the start if the app names none.
     pub fn new(database: Option<&Secret>) -> Arc<Self> {
         Arc::new(Self {
-            database: RwLock::new(database.map(|_| "The database hasn't been asked yet.".to_owned())),
+            database: RwLock::new(
+                database.map(|_| "The database hasn't been asked yet.".to_owned()),
+            ),
             draining: AtomicBool::new(false),
         })
     }
@@ -43,7 +45,9 @@ impl Readiness {
             if was_up.replace(up) != Some(up) {
                 match &answer {
                     Ok(()) => info!("the database answers"),
-                    Err(error) => warn!(%error, "the database doesn't answer: not ready, asking on"),
+                    Err(error) => {
+                        warn!(%error, "the database doesn't answer: not ready, asking on")
+                    }
                 }
             }
             let why = answer

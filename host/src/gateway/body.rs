@@ -99,6 +99,12 @@ impl Drop for FunctionBody {
 
 // === impl Body ===
 
+impl From<Bytes> for Body {
+    fn from(text: Bytes) -> Self {
+        Self::Text(Full::new(text))
+    }
+}
+
 impl http_body::Body for Body {
     type Data = Bytes;
     type Error = Cut;

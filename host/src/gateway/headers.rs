@@ -139,10 +139,7 @@ mod tests {
         let uri = |uri: &Uri, headers: &HeaderMap| {
             absolute(uri, headers, local).map(|uri| uri.to_string())
         };
-        assert_eq!(
-            uri(&path, &headers).unwrap(),
-            "http://127.0.0.1:3000/a?b"
-        );
+        assert_eq!(uri(&path, &headers).unwrap(), "http://127.0.0.1:3000/a?b");
         headers.insert("host", HeaderValue::from_static("wms.example"));
         assert_eq!(uri(&path, &headers).unwrap(), "http://wms.example/a?b");
         headers.insert("host", HeaderValue::from_static("not a host"));
