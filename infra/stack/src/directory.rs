@@ -64,10 +64,10 @@ impl Directory {
         &self.path
     }
 
-    /// Ours: the children write to logs that we opened.
+    /// Ours alone: the children write to logs that we opened, and slow statements are in there with their values.
     pub(crate) fn logs(&self) -> Result<PathBuf> {
         let logs = self.path.join("logs");
-        fs::create_dir_all(&logs).map_err(Error::file(&logs))?;
+        own_dir(&logs, &Account::Ourselves)?;
         Ok(logs)
     }
 

@@ -203,6 +203,8 @@ impl Cluster {
                 .await
                 .map_err(|error| Error::Bootstrap(chain(&error)))
         };
+        // Passwords pass through here: neither a slow statement nor a failed one may be logged.
+        run("SET log_min_duration_statement = -1; SET log_min_error_statement = panic").await?;
         for role in Role::ALL {
             let (name, attributes, password) =
                 (role.name(), role.attributes(), self.password(role));

@@ -40,10 +40,9 @@ impl Host {
         );
         let output = stack.launcher.run(launch).await?;
         if !output.status.success() {
-            let message = String::from_utf8_lossy(&output.stderr)
-                .trim_end()
-                .to_owned();
-            return Err(UpError::Migrations(message));
+            let message = String::from_utf8_lossy(&output.stderr);
+            let message = message.trim().trim_start_matches("error: ");
+            return Err(UpError::Migrations(message.to_owned()));
         }
         Ok(Report::from(
             String::from_utf8_lossy(&output.stdout).trim_end(),

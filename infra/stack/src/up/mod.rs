@@ -7,6 +7,7 @@ mod host;
 mod signals;
 mod summary;
 
+use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -69,7 +70,7 @@ pub enum UpError {
         hint: &'static str,
     },
 
-    #[error("the migrations failed:\n{0}")]
+    #[error("the migrations failed: {0}")]
     Migrations(String),
 
     #[error("signals can't be waited for: {0}")]
@@ -203,13 +204,19 @@ struct Step(Instant);
 
 impl Step {
     fn begin(what: &str) -> Self {
-        use std::io::Write;
         print!("starting {what} ... ");
         let _ = std::io::stdout().flush();
         Self(Instant::now())
     }
 
     fn end(self) {
-        println!("{:.1} s", self.0.elapsed().as_secs_f64());
+        print!("{:.1} s", self.0.elapsed().as_secs_f64());
+    }
+}
+
+impl Drop for Step {
+    /// Also where it failed, so that the error begins a line.
+    fn drop(&mut self) {
+        println!();
     }
 }
