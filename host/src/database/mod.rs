@@ -29,12 +29,12 @@ mod types;
 
 use std::time::Duration;
 
-pub use address::{Address, AddressError, Endpoint};
+pub use address::Address;
 pub use error::{DatabaseError, ServerError};
 pub use message::{Format, Parameter, Row};
-pub use pool::{Pool, Pools};
+pub use pool::Pools;
 pub use reader::{Malformed, Reader};
-pub use session::{Answer, Budget, Rest, Session};
+pub use session::{Budget, Rest, Session};
 pub use types::{Column, ColumnType};
 
 /// No frame from the server may be larger: a row that is, is refused rather than held in memory.

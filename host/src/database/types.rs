@@ -33,18 +33,6 @@ pub enum ColumnType {
 #[derive(Debug, Default)]
 pub(super) struct AddedTypes(Mutex<HashMap<u32, ColumnType>>);
 
-// === impl ColumnType ===
-
-impl ColumnType {
-    /// The type's name in the catalog.
-    pub fn name(&self) -> &str {
-        match self {
-            Self::Known(known) => known.name(),
-            Self::Text(name) | Self::TextArray(name) | Self::Other(name) => name,
-        }
-    }
-}
-
 // === impl AddedTypes ===
 
 impl AddedTypes {
@@ -152,7 +140,7 @@ mod tests {
             .columns(&[field("a", 23), field("b", 25)])
             .unwrap();
         assert_eq!(columns[0].kind, ColumnType::Known(Type::INT4));
-        assert_eq!(columns[1].kind.name(), "text");
+        assert_eq!(columns[1].kind, ColumnType::Known(Type::TEXT));
     }
 
     #[test]
