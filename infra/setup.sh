@@ -24,6 +24,7 @@ need() { # package, command or file that shows that it is there
 }
 need gcc cc
 need curl curl
+need jq jq
 need postgresql '/usr/lib/postgresql/*/bin/postgres'
 need pgbouncer /usr/sbin/pgbouncer
 need prometheus prometheus

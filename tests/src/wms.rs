@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 
 use crate::{Host, HostOptions, artifacts, root};
 
-/// What all demonstration users of a test's WMS log in with.
+/// What all demonstration users of a test's WMS log in with, and of the README.
 pub fn demo_password() -> &'static str {
-    "a password of the tests"
+    "kebab-by-the-metre"
 }
 
 #[derive(Debug)]
