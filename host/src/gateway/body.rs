@@ -42,6 +42,8 @@ pub enum Cut {
     Timeout,
     #[error("the function failed after the response's head: {0}")]
     Function(Error),
+    #[error("the function's instance ended after the response's head")]
+    Ended,
 }
 
 /// A request's body of at most so many bytes.
@@ -126,10 +128,17 @@ impl http_body::Body for Body {
             return Poll::Ready(Some(Err(Cut::Timeout)));
         }
         match ready!(Pin::new(&mut body.inner).poll_frame(cx)) {
-            None => {
-                body.complete();
-                Poll::Ready(None)
-            }
+            // Wasmtime ends the body of a guest that died as it ends one that is complete.
+            None => match body.request.as_ref().and_then(InFlight::failure) {
+                Some(reason) => {
+                    body.fail(reason);
+                    Poll::Ready(Some(Err(Cut::Ended)))
+                }
+                None => {
+                    body.complete();
+                    Poll::Ready(None)
+                }
+            },
             Some(Ok(frame)) => {
                 if let (Some(left), Some(data)) = (&mut body.left, frame.data_ref()) {
                     *left = left.saturating_sub(data.remaining() as u64);

@@ -121,8 +121,11 @@ impl WorkerShared {
         } else {
             self.config.metrics.instances_busy.dec();
         }
+        // An instance that ended well has answered all of them; their clients may still be reading.
         for request in requests.drain(..) {
-            request.fail(failure.unwrap_or(Failure::Trap));
+            if let Some(failure) = failure {
+                request.fail(failure);
+            }
         }
         self.config.metrics.cpu.inc_by(self.clock.take());
     }
