@@ -13,8 +13,6 @@ pub struct Artifacts {
     pub flowviz: PathBuf,
     /// The test component that misbehaves on request.
     pub probe: PathBuf,
-    /// `target/wasm32-wasip2/component`
-    pub components: PathBuf,
 }
 
 /// The workspace's root.
@@ -33,18 +31,38 @@ pub fn artifacts() -> &'static Artifacts {
     })
 }
 
+/// The WMS's functions, where the repository's `spin.toml` expects them. Built once too, and only for whoever needs them.
+pub fn functions() -> PathBuf {
+    static BUILT: OnceLock<()> = OnceLock::new();
+    BUILT.get_or_init(|| {
+        if let Err(error) = cargo(&["functions"]) {
+            #[expect(clippy::panic, reason = "without artefacts there is nothing to test")]
+            {
+                panic!("building the functions: {error:#}");
+            }
+        }
+    });
+    components()
+}
+
+fn components() -> PathBuf {
+    root().join("target/wasm32-wasip2/component")
+}
+
 fn build() -> Result<Artifacts> {
     cargo(&["build", "-p", "flowviz"])?;
-    cargo(&["functions"])?;
     cargo(&[
-        "build", "--target", "wasm32-wasip2", "--profile", "component", "-p", "probe",
+        "build",
+        "--target",
+        "wasm32-wasip2",
+        "--profile",
+        "component",
+        "-p",
+        "probe",
     ])?;
-    let target = root().join("target");
-    let components = target.join("wasm32-wasip2/component");
     Ok(Artifacts {
-        flowviz: target.join("debug/flowviz"),
-        probe: components.join("probe.wasm"),
-        components,
+        flowviz: root().join("target/debug/flowviz"),
+        probe: components().join("probe.wasm"),
     })
 }
 

@@ -5,17 +5,15 @@ use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::artifacts;
-
-/// How long anything that must happen may take, on a machine however busy.
-const PATIENCE: Duration = Duration::from_secs(60);
+use crate::client::{Answer, PATIENCE, client};
+use crate::{artifacts, functions, root};
 
 #[derive(Clone, Debug, Default)]
 pub struct HostOptions {
@@ -23,11 +21,13 @@ pub struct HostOptions {
     pub manifest: PathBuf,
     pub args: Vec<String>,
     pub env: Vec<(String, String)>,
-    /// A cache of its own when `None` is given; otherwise the directory.
+    /// Where compiled components are kept; the user's cache when it is `None`.
     pub cache_dir: Option<PathBuf>,
+    /// Log lines for people, not JSON.
+    pub human_log: bool,
 }
 
-/// A running host. Dropping it kills it.
+/// A running host. Dropping it kills it, and so does the kernel when the test dies.
 #[derive(Debug)]
 pub struct Host {
     child: Child,
@@ -60,12 +60,19 @@ impl Host {
 
     /// Starts the host and waits until it serves.
     pub fn start(options: HostOptions) -> Result<Self> {
-        let mut command = Command::new(&artifacts().flowviz);
+        if options.manifest == root().join("spin.toml") {
+            functions();
+        }
+        let log_format = if options.human_log { "human" } else { "json" };
+        let mut command = Command::new("setpriv");
         command
+            .arg("--pdeathsig=KILL")
+            .arg("--")
+            .arg(&artifacts().flowviz)
             .args(["up", "--from"])
             .arg(&options.manifest)
             .args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"])
-            .args(["--log-format", "json"])
+            .args(["--log-format", log_format])
             .args(&options.args)
             .envs(options.env.iter().cloned())
             .env_remove("RUST_LOG")
@@ -76,23 +83,22 @@ impl Host {
         if let Some(dir) = &options.cache_dir {
             command.arg("--cache-dir").arg(dir);
         }
-        let mut child = command.spawn().context("starting the host")?;
+        let mut child = spawn(command).context("starting the host")?;
         let stderr = child.stderr.take().context("the host's standard error")?;
         let log = Arc::new(Mutex::new(Vec::new()));
-        let (send, receive) = std::sync::mpsc::channel();
+        let (send, receive) = mpsc::channel();
         let lines = Arc::clone(&log);
         std::thread::spawn(move || {
             for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-                if let Ok(json) = serde_json::from_str::<Value>(&line)
-                    && json.get("message").and_then(Value::as_str) == Some("serving")
-                {
-                    // Nobody listens once the addresses are known.
-                    _ = send.send((address(&json, "listen"), address(&json, "admin")));
-                }
+                let addresses = (address(&line, "listen"), address(&line, "admin"));
                 lines
                     .lock()
                     .unwrap_or_else(PoisonError::into_inner)
                     .push(line);
+                if let (Some(listen), Some(admin)) = addresses {
+                    // Nobody listens once the addresses are known.
+                    _ = send.send((listen, admin));
+                }
             }
         });
         let mut host = Self {
@@ -103,12 +109,12 @@ impl Host {
             _files: None,
         };
         match receive.recv_timeout(PATIENCE) {
-            Ok((Some(address), Some(admin))) => {
+            Ok((address, admin)) => {
                 host.address = address;
                 host.admin = admin;
                 Ok(host)
             }
-            _ => bail!("the host doesn't serve:\n{}", host.log().join("\n")),
+            Err(_) => bail!("the host doesn't serve:\n{}", host.log().join("\n")),
         }
     }
 
@@ -142,6 +148,26 @@ impl Host {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         bail!("no such line in the log:\n{}", self.log().join("\n"))
+    }
+
+    /// `GET`, whatever comes back.
+    pub async fn get(&self, path: &str) -> Result<Answer> {
+        Answer::of(client().get(self.url(path))).await
+    }
+
+    /// Waits until the metrics are as wanted, and gives them.
+    pub async fn wait_for_metrics(&self, wanted: impl Fn(&Metrics) -> bool) -> Result<Metrics> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let metrics = self.metrics().await?;
+            if wanted(&metrics) {
+                return Ok(metrics);
+            }
+            if Instant::now() > deadline {
+                bail!("the metrics never came to be as expected: {metrics:#?}");
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     pub async fn metrics(&self) -> Result<Metrics> {
@@ -198,14 +224,40 @@ impl Drop for Host {
         // It may have ended already.
         _ = self.child.kill();
         _ = self.child.wait();
-        if std::thread::panicking() {
-            eprintln!("--- the host's log\n{}", self.log().join("\n"));
-        }
+        // Shown only if the test failed.
+        eprintln!("--- the host's log\n{}", self.log().join("\n"));
     }
 }
 
-fn address(json: &Value, field: &str) -> Option<SocketAddr> {
-    json.get(field)?.as_str()?.parse().ok()
+/// The kernel ends a child with the *thread* that started it, and a test's thread ends before the host may: one thread, which
+/// lives as long as the process, starts them all.
+fn spawn(command: Command) -> std::io::Result<Child> {
+    type Order = (Command, mpsc::SyncSender<std::io::Result<Child>>);
+    static SPAWNER: LazyLock<mpsc::Sender<Order>> = LazyLock::new(|| {
+        let (send, orders) = mpsc::channel::<Order>();
+        std::thread::spawn(move || {
+            for (mut command, reply) in orders {
+                // Whoever ordered it waits for it.
+                _ = reply.send(command.spawn());
+            }
+        });
+        send
+    });
+    let gone = || std::io::Error::other("the spawning thread has ended");
+    let (reply, child) = mpsc::sync_channel(1);
+    SPAWNER.send((command, reply)).map_err(|_| gone())?;
+    child.recv().map_err(|_| gone())?
+}
+
+/// An address out of the line that says the host serves, in either format.
+fn address(line: &str, field: &str) -> Option<SocketAddr> {
+    match serde_json::from_str::<Value>(line) {
+        Ok(json) => json.get(field)?.as_str()?.parse().ok(),
+        Err(_) => {
+            let after = line.split(&format!(" {field}=")).nth(1)?;
+            after.split_whitespace().next()?.parse().ok()
+        }
+    }
 }
 
 // === impl Metrics ===
@@ -228,6 +280,14 @@ impl Metrics {
         self.0.get(series).copied()
     }
 
+    /// Requests that failed, by reason.
+    pub fn errors(&self, function: &str, reason: &str) -> f64 {
+        self.sum(
+            "flowviz_function_errors_total",
+            &[("function", function), ("reason", reason)],
+        )
+    }
+
     /// The sum over the series of a metric that have all of these labels.
     pub fn sum(&self, metric: &str, labels: &[(&str, &str)]) -> f64 {
         self.0
@@ -243,6 +303,8 @@ impl Metrics {
     }
 
     pub fn series(&self) -> impl Iterator<Item = (&str, f64)> {
-        self.0.iter().map(|(series, value)| (series.as_str(), *value))
+        self.0
+            .iter()
+            .map(|(series, value)| (series.as_str(), *value))
     }
 }

@@ -4,9 +4,15 @@
 //! What a test starts ends with it, and by the kernel if the test is killed.
 
 mod artifacts;
+mod client;
 mod host;
+mod innocents;
+mod probes;
 mod wms;
 
-pub use artifacts::{Artifacts, artifacts, root};
+pub use artifacts::{Artifacts, artifacts, functions, root};
+pub use client::{Answer, Held, PATIENCE, client};
 pub use host::{Host, HostOptions, Metrics};
+pub use innocents::Innocents;
+pub use probes::probes;
 pub use wms::{Wms, demo_password};

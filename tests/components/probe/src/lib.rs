@@ -11,32 +11,46 @@
 mod metrics;
 mod postgres;
 
+use std::hash::{BuildHasher as _, RandomState};
+use std::pin::Pin;
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use anyhow::{Result, anyhow};
+use anyhow::{Error, Result, anyhow};
 use bytes::Bytes;
-use http_body_util::{BodyExt as _, Full};
+use futures::stream;
+use http_body::Frame;
+use http_body_util::{BodyExt as _, Full, StreamBody};
 use serde_json::{Value, json};
 use spin_sdk::http::{Request, Response};
 use spin_sdk::http_service;
 
 /// How many requests this instance has served.
-static SERVED: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
+static SERVED: AtomicU64 = AtomicU64::new(0);
+/// Tells this instance from all others.
+static INSTANCE: LazyLock<u64> = LazyLock::new(|| RandomState::new().hash_one(()));
+
+type Body = Pin<Box<dyn http_body::Body<Data = Bytes, Error = Error>>>;
 
 #[http_service]
-async fn handle(request: Request) -> Result<Response<Full<Bytes>>> {
-    SERVED.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-    let path = request.uri().path().to_owned();
+async fn handle(request: Request) -> Result<Response<Body>> {
+    let served = SERVED.fetch_add(1, Relaxed) + 1;
+    // What follows the route, or, for a route that leaves nothing to follow, what tells most.
+    let path = match request.headers().get("spin-path-info") {
+        Some(rest) if !rest.is_empty() => rest.to_str()?.to_owned(),
+        _ => "/request".to_owned(),
+    };
     let query = request.uri().query().unwrap_or_default().to_owned();
     let number = || query.parse::<u64>().unwrap_or_default();
-    match path.trim_start_matches("/probe") {
+    match path.as_str() {
         "/ok" => text("ok"),
-        "/served" => text(&SERVED.load(std::sync::atomic::Ordering::Relaxed).to_string()),
+        "/instance" => json_response(&json!({ "id": INSTANCE.to_string(), "served": served })),
         "/status" => {
             let status = u16::try_from(number())?;
             Ok(Response::builder()
                 .status(status)
-                .body(Full::new(Bytes::new()))?)
+                .body(whole(Bytes::new()))?)
         }
         // Everything the guest was given.
         "/request" => json_response(&json!({
@@ -53,11 +67,38 @@ async fn handle(request: Request) -> Result<Response<Full<Bytes>>> {
                 .await
                 .map_err(|error| anyhow!("{error:?}"))?
                 .to_bytes();
-            Ok(Response::new(Full::new(body)))
+            Ok(Response::new(whole(body)))
+        }
+        // The same without ever holding all of it.
+        "/echo-stream" => {
+            let body = request.into_body().map_err(|error| anyhow!("{error:?}"));
+            Ok(Response::new(Box::pin(body)))
+        }
+        // `<pieces>,<milliseconds>`: pieces of a body, with a pause before each. A guest that dies on its way says `,panic`.
+        "/drip" => {
+            let mut parts = query.split(',');
+            let mut next = || {
+                parts
+                    .next()
+                    .and_then(|part| part.parse().ok())
+                    .unwrap_or(0u64)
+            };
+            let (pieces, pause) = (next(), Duration::from_millis(next()));
+            let dies = query.ends_with("panic");
+            let frames = stream::unfold(0, move |index| async move {
+                if index == pieces {
+                    assert!(!dies, "the probe was asked to panic within a body");
+                    return None;
+                }
+                pause_for(pause).await;
+                let frame = Frame::data(Bytes::from(format!("piece {index}\n")));
+                Some((Ok::<_, Error>(frame), index + 1))
+            });
+            Ok(Response::new(Box::pin(StreamBody::new(frames))))
         }
         "/bytes" => {
             let size = usize::try_from(number())?;
-            Ok(Response::new(Full::new(Bytes::from(vec![b'x'; size]))))
+            Ok(Response::new(whole(Bytes::from(vec![b'x'; size]))))
         }
         "/environment" => json_response(&json!(
             std::env::vars().collect::<std::collections::BTreeMap<_, _>>()
@@ -85,10 +126,7 @@ async fn handle(request: Request) -> Result<Response<Full<Bytes>>> {
                 .as_secs()
         )),
         "/sleep" => {
-            spin_sdk::wasip3::clocks::monotonic_clock::wait_for(
-                Duration::from_millis(number()).as_nanos().try_into()?,
-            )
-            .await;
+            pause_for(Duration::from_millis(number())).await;
             text("slept")
         }
         // Uses the CPU for so many milliseconds without ever waiting.
@@ -106,11 +144,17 @@ async fn handle(request: Request) -> Result<Response<Full<Bytes>>> {
         // Takes so many MiB, and touches them.
         "/allocate" => {
             let taken = vec![1u8; usize::try_from(number() << 20)?];
-            let sum: u64 = taken.iter().step_by(4096).map(|byte| u64::from(*byte)).sum();
+            let sum: u64 = taken
+                .iter()
+                .step_by(4096)
+                .map(|byte| u64::from(*byte))
+                .sum();
             text(&sum.to_string())
         }
         "/panic" => panic!("the probe was asked to panic"),
-        "/error" => Err(anyhow!("the probe was asked to fail, with a secret in its message")),
+        "/error" => Err(anyhow!(
+            "the probe was asked to fail, with a secret in its message"
+        )),
         "/outbound" => match spin_sdk::http::get(&query).await {
             Ok(response) => json_response(&json!({ "ok": response.status().as_u16() })),
             Err(error) => json_response(&json!({ "error": format!("{error:?}") })),
@@ -119,18 +163,27 @@ async fn handle(request: Request) -> Result<Response<Full<Bytes>>> {
         path if path.starts_with("/pg/") => json_response(&postgres::run(path, request).await),
         _ => Ok(Response::builder()
             .status(404)
-            .body(Full::new(Bytes::from_static(b"no such probe")))?),
+            .body(whole(Bytes::from_static(b"no such probe")))?),
     }
 }
 
-fn text(text: &str) -> Result<Response<Full<Bytes>>> {
-    Ok(Response::new(Full::new(Bytes::from(text.to_owned()))))
+fn whole(bytes: Bytes) -> Body {
+    Box::pin(Full::new(bytes).map_err(|never| match never {}))
 }
 
-fn json_response(value: &Value) -> Result<Response<Full<Bytes>>> {
+async fn pause_for(pause: Duration) {
+    let nanoseconds = u64::try_from(pause.as_nanos()).unwrap_or(u64::MAX);
+    spin_sdk::wasip3::clocks::monotonic_clock::wait_for(nanoseconds).await;
+}
+
+fn text(text: &str) -> Result<Response<Body>> {
+    Ok(Response::new(whole(Bytes::from(text.to_owned()))))
+}
+
+fn json_response(value: &Value) -> Result<Response<Body>> {
     let bytes = Bytes::from(value.to_string());
     Ok(Response::builder()
         .header("content-type", "application/json")
         .header("content-length", bytes.len())
-        .body(Full::new(bytes))?)
+        .body(whole(bytes))?)
 }

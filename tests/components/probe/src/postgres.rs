@@ -5,8 +5,7 @@ use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 use spin_sdk::http::Request;
 use spin_sdk::pg::wit::postgres::{
-    Column, Connection, ConnectionBuilder, DbValue, Error, Interval, ParameterValue,
-    RangeBoundKind,
+    Column, Connection, ConnectionBuilder, DbValue, Error, Interval, ParameterValue, RangeBoundKind,
 };
 
 pub async fn run(path: &str, request: Request) -> Value {
@@ -42,7 +41,9 @@ async fn answer(path: &str, asked: &Value) -> Result<Value, Error> {
             .map(|_| json!("opened")),
         "/pg/query" => {
             let rows = Connection::open(address)?.query(statement, &parameters)?;
-            Ok(json!({ "columns": columns(&rows.columns), "rows": rows.rows.iter().map(|row| values(row)).collect::<Vec<_>>() }))
+            Ok(
+                json!({ "columns": columns(&rows.columns), "rows": rows.rows.iter().map(|row| values(row)).collect::<Vec<_>>() }),
+            )
         }
         "/pg/query-async" => {
             let connection = Connection::open_async(address.to_owned()).await?;
@@ -135,7 +136,9 @@ fn columns(columns: &[Column]) -> Value {
 }
 
 fn values(row: &[DbValue]) -> Value {
-    row.iter().map(|value| json!(format!("{value:?}"))).collect()
+    row.iter()
+        .map(|value| json!(format!("{value:?}")))
+        .collect()
 }
 
 fn describe(error: &Error) -> Value {
