@@ -12,7 +12,10 @@ use flowviz_tests::{Wms, demo_password, root};
 #[derive(Debug, PartialEq)]
 enum Piece {
     Text(String),
-    Command { command: String, prints: Vec<String> },
+    Command {
+        command: String,
+        prints: Vec<String>,
+    },
 }
 
 fn pieces(readme: &str) -> Vec<Piece> {
@@ -23,7 +26,10 @@ fn pieces(readme: &str) -> Vec<Piece> {
             in_console = line == "```console";
         } else if in_console {
             if let Some(command) = line.strip_prefix("$ ") {
-                pieces.push(Piece::Command { command: command.to_owned(), prints: Vec::new() });
+                pieces.push(Piece::Command {
+                    command: command.to_owned(),
+                    prints: Vec::new(),
+                });
                 continue;
             }
             if let Some(Piece::Command { prints, .. }) = pieces.last_mut() {
@@ -43,7 +49,9 @@ fn run(commands: &[String]) -> Result<Vec<Vec<String>>> {
         .iter()
         .flat_map(|command| [command.as_str(), "\necho; echo '", MARK, "'\n"])
         .collect();
-    let output = Command::new("bash").args(["-euo", "pipefail", "-c", &script]).output()?;
+    let output = Command::new("bash")
+        .args(["-euo", "pipefail", "-c", &script])
+        .output()?;
     ensure!(
         output.status.success(),
         "{}\n{}",
@@ -51,7 +59,9 @@ fn run(commands: &[String]) -> Result<Vec<Vec<String>>> {
         String::from_utf8_lossy(&output.stderr)
     );
     let text = String::from_utf8(output.stdout)?;
-    let outputs = text.split(MARK).map(|part| part.trim().lines().map(str::to_owned).collect());
+    let outputs = text
+        .split(MARK)
+        .map(|part| part.trim().lines().map(str::to_owned).collect());
     Ok(outputs.take(commands.len()).collect())
 }
 
@@ -76,7 +86,11 @@ async fn the_commands_of_the_readme_print_what_it_says() -> Result<()> {
     let path = root().join("README.md");
     let readme = std::fs::read_to_string(&path)?;
     let mut pieces = pieces(&readme);
-    ensure!(readme.contains(demo_password()), "the README logs in with {}", demo_password());
+    ensure!(
+        readme.contains(demo_password()),
+        "the README logs in with {}",
+        demo_password()
+    );
 
     let wms = Wms::start().await?;
     let here = |command: &str| {
@@ -107,7 +121,12 @@ async fn the_commands_of_the_readme_print_what_it_says() -> Result<()> {
         }
         let said: Vec<String> = prints.iter().map(|line| lasting(line)).collect();
         let done: Vec<String> = printed.iter().map(|line| lasting(line)).collect();
-        assert_eq!(done, said, "the output of\n{command}\nwas\n{}", printed.join("\n"));
+        assert_eq!(
+            done,
+            said,
+            "the output of\n{command}\nwas\n{}",
+            printed.join("\n")
+        );
     }
     if update {
         let mut text = String::new();
@@ -136,7 +155,11 @@ fn links_lead_somewhere() -> Result<()> {
     for page in pages {
         let text = std::fs::read_to_string(&page)?;
         let dir = page.parent().context("a page is in a folder")?;
-        for target in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+        for target in text
+            .split("](")
+            .skip(1)
+            .filter_map(|rest| rest.split(')').next())
+        {
             if !target.starts_with("http") && !target.starts_with('#') {
                 links += 1;
                 let file = target.split('#').next().unwrap_or(target);

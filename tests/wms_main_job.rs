@@ -51,7 +51,8 @@ impl Client {
             .send()
             .await?;
         let status = answer.status();
-        self.count("GET", "/api/traceability/:lot_code", status).await;
+        self.count("GET", "/api/traceability/:lot_code", status)
+            .await;
         Ok((status, answer.json().await?))
     }
 
@@ -137,7 +138,10 @@ async fn a_thousand_lots_by_fifty_clients_are_all_there_and_all_counted() -> Res
     // What the database says, by SQL of its own.
     let database = wms.database().await?;
     let lots: i64 = database
-        .query_one("SELECT count(*) FROM lots WHERE lot_code LIKE '%-20261123-DUNA-%'", &[])
+        .query_one(
+            "SELECT count(*) FROM lots WHERE lot_code LIKE '%-20261123-DUNA-%'",
+            &[],
+        )
         .await?
         .get(0);
     ensure!(lots == (RAW_LOTS + MIXED_LOTS) as i64, "{lots} lots");
@@ -195,8 +199,16 @@ async fn a_thousand_lots_by_fifty_clients_are_all_there_and_all_counted() -> Res
     // What the host counted is what the clients counted.
     let metrics = wms.host.metrics().await?;
     for ((method, route, status), count) in client.counts.lock().await.iter() {
-        let labels = [("method", *method), ("route", *route), ("status", &status.to_string())];
-        assert_eq!(metrics.sum("http_requests_total", &labels), *count as f64, "{labels:?}");
+        let labels = [
+            ("method", *method),
+            ("route", *route),
+            ("status", &status.to_string()),
+        ];
+        assert_eq!(
+            metrics.sum("http_requests_total", &labels),
+            *count as f64,
+            "{labels:?}"
+        );
     }
     for function in ["lots", "traceability"] {
         let of = [("function", function)];
@@ -209,12 +221,19 @@ async fn a_thousand_lots_by_fifty_clients_are_all_there_and_all_counted() -> Res
             .map(|(_, count)| count)
             .sum();
         assert_eq!(metrics.sum("http_requests_total", &of), requests as f64);
-        assert_eq!(metrics.sum("http_request_duration_seconds_count", &of), requests as f64);
+        assert_eq!(
+            metrics.sum("http_request_duration_seconds_count", &of),
+            requests as f64
+        );
         assert_eq!(metrics.sum("http_requests_in_flight", &of), 0.0);
         assert_eq!(metrics.sum("flowviz_function_errors_total", &of), 0.0);
     }
-    let registered = |lot_type| metrics.sum("flowviz_lots_registered_total", &[("lot_type", lot_type)]);
-    assert_eq!((registered("RAW"), registered("MIX"), registered("FG")), (500.0, 500.0, 0.0));
+    let registered =
+        |lot_type| metrics.sum("flowviz_lots_registered_total", &[("lot_type", lot_type)]);
+    assert_eq!(
+        (registered("RAW"), registered("MIX"), registered("FG")),
+        (500.0, 500.0, 0.0)
+    );
     assert_eq!(
         metrics.sum("flowviz_lots_registered_kg_total", &[("lot_type", "MIX")]),
         98.5 * MIXED_LOTS as f64
@@ -280,6 +299,9 @@ async fn clients_that_take_from_one_lot_at_once_never_take_more_than_there_is() 
         )
         .await?
         .get(0);
-    assert_eq!(refused, 0, "a lot whose parents were refused must not exist");
+    assert_eq!(
+        refused, 0,
+        "a lot whose parents were refused must not exist"
+    );
     Ok(())
 }

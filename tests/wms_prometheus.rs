@@ -60,7 +60,10 @@ async fn prometheus_knows_the_rate_of_each_function() -> Result<()> {
         }
         let samples = query(&wms, rates).await?;
         let served = ["health", "lots", "lot"].map(|function| rate_of(&samples, function));
-        if served.iter().all(|rate| rate.is_some_and(|rate| rate > 0.0)) {
+        if served
+            .iter()
+            .all(|rate| rate.is_some_and(|rate| rate > 0.0))
+        {
             // Nobody called it, and its series is there all the same, at 0.
             assert_eq!(rate_of(&samples, "traceability"), Some(0.0));
             break;
@@ -73,7 +76,8 @@ async fn prometheus_knows_the_rate_of_each_function() -> Result<()> {
 
     let up = query(&wms, "up{job=\"functions\"}").await?;
     assert_eq!(up.iter().map(value).collect::<Vec<_>>(), [1.0]);
-    let p99 = "histogram_quantile(0.99, sum by (le) (rate(http_request_duration_seconds_bucket[1m])))";
+    let p99 =
+        "histogram_quantile(0.99, sum by (le) (rate(http_request_duration_seconds_bucket[1m])))";
     let p99 = query(&wms, p99).await?;
     let seconds = p99.first().map(value).context("no quantile")?;
     assert!(seconds > 0.0 && seconds < 10.0, "{seconds}");

@@ -50,7 +50,10 @@ impl Wms {
             env: vec![
                 variable("DATABASE_URL", stack.app_url().to_string()),
                 variable("DATABASE_HOST", stack.pgbouncer_host()),
-                variable("JWT_SECRET", "only for tests: thirty-two bytes at least".to_owned()),
+                variable(
+                    "JWT_SECRET",
+                    "only for tests: thirty-two bytes at least".to_owned(),
+                ),
             ],
             ..HostOptions::default()
         }

@@ -25,7 +25,9 @@ impl MountedFiles {
         let staged = TempDir::with_prefix("flowviz-files-")?;
         let exclude = exclude
             .iter()
-            .map(|pattern| glob::Pattern::new(pattern).with_context(|| format!("exclude_files: {pattern}")))
+            .map(|pattern| {
+                glob::Pattern::new(pattern).with_context(|| format!("exclude_files: {pattern}"))
+            })
             .collect::<Result<Vec<_>>>()?;
         let copy = Copy {
             root,

@@ -67,7 +67,11 @@ pub fn add_to_linker(linker: &mut Linker<InstanceState>) -> wasmtime::Result<()>
 
 impl Grants {
     /// WASI for one instance: environment, files, and standard output and error that end in the log. No network.
-    pub fn wasi(&self, function: &FunctionId, worker: &Arc<WorkerShared>) -> wasmtime::Result<WasiCtx> {
+    pub fn wasi(
+        &self,
+        function: &FunctionId,
+        worker: &Arc<WorkerShared>,
+    ) -> wasmtime::Result<WasiCtx> {
         let mut wasi = WasiCtx::builder();
         for (name, value) in &self.environment {
             wasi.env(name, value.expose());

@@ -12,7 +12,13 @@ use crate::runtime::CompiledCache;
 #[derive(Debug, Args)]
 pub struct AppArgs {
     /// The manifest, or the directory that it is in
-    #[arg(short = 'f', long = "from", alias = "file", value_name = "PATH", default_value = "spin.toml")]
+    #[arg(
+        short = 'f',
+        long = "from",
+        alias = "file",
+        value_name = "PATH",
+        default_value = "spin.toml"
+    )]
     pub from: PathBuf,
 
     /// A value for an application variable: KEY=VALUE, or KEY=@FILE to read it from a file. `SPIN_VARIABLE_KEY` in the

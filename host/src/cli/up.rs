@@ -29,11 +29,21 @@ pub struct Up {
     app: AppArgs,
 
     /// Where the functions are served
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:3000", env = "SPIN_HTTP_LISTEN_ADDR")]
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        default_value = "127.0.0.1:3000",
+        env = "SPIN_HTTP_LISTEN_ADDR"
+    )]
     listen: SocketAddr,
 
     /// Where /metrics, /livez and /readyz are served
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9400", env = "FLOWVIZ_ADMIN_LISTEN")]
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        default_value = "127.0.0.1:9400",
+        env = "FLOWVIZ_ADMIN_LISTEN"
+    )]
     admin_listen: SocketAddr,
 
     /// Run the components' build commands first

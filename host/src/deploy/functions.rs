@@ -49,10 +49,7 @@ impl Functions {
     }
 
     /// What answers `path`, percent-encoded as it came.
-    pub fn find<'a: 'p, 'p>(
-        &'a self,
-        path: &'p str,
-    ) -> Option<(&'a LiveRoute, RouteMatch<'p>)> {
+    pub fn find<'a: 'p, 'p>(&'a self, path: &'p str) -> Option<(&'a LiveRoute, RouteMatch<'p>)> {
         let matched = self.router.find(path)?;
         Some((self.routes.get(matched.index)?, matched))
     }

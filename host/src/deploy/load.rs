@@ -37,7 +37,10 @@ pub fn engine_settings(app: &App) -> EngineSettings {
     let instances: usize = limits().map(|limits| limits.max_concurrency).sum();
     EngineSettings {
         instances: u32::try_from(instances + SPARE_INSTANCES).unwrap_or(u32::MAX),
-        max_memory: limits().map(|limits| limits.memory).max().unwrap_or_default(),
+        max_memory: limits()
+            .map(|limits| limits.memory)
+            .max()
+            .unwrap_or_default(),
     }
 }
 
@@ -135,10 +138,11 @@ impl Loader {
             let template = route.pattern.template();
             routes.push(LiveRoute {
                 function: Arc::clone(function),
-                metrics: self
-                    .telemetry
-                    .red
-                    .for_route(route.function.as_ref(), template, methods)?,
+                metrics: self.telemetry.red.for_route(
+                    route.function.as_ref(),
+                    template,
+                    methods,
+                )?,
                 headers: RouteHeaders::new(template)?,
             });
         }

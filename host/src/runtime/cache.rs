@@ -49,7 +49,10 @@ impl CompiledCache {
         }
         // SAFETY: wasmtime executes what this file holds without checking it, so it must be a file that `store` wrote. `prepare`
         // made sure that only this process's user can write to the directory.
-        #[expect(unsafe_code, reason = "wasmtime's only way to load code that is already compiled")]
+        #[expect(
+            unsafe_code,
+            reason = "wasmtime's only way to load code that is already compiled"
+        )]
         let loaded = unsafe { Component::deserialize_file(engine, &path) };
         match loaded {
             Ok(component) => Some(component),
@@ -87,7 +90,10 @@ fn prepare(dir: &Path) -> Result<(), String> {
         .create(dir)
         .map_err(|error| error.to_string())?;
     let probe = tempfile::NamedTempFile::new_in(dir).map_err(|error| error.to_string())?;
-    let owner = probe.as_file().metadata().map_err(|error| error.to_string())?;
+    let owner = probe
+        .as_file()
+        .metadata()
+        .map_err(|error| error.to_string())?;
     let metadata = fs::metadata(dir).map_err(|error| error.to_string())?;
     if metadata.uid() != owner.uid() {
         return Err("the directory belongs to another user".to_owned());

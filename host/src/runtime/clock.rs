@@ -56,7 +56,9 @@ impl GuestClock {
 
 fn now() -> u64 {
     // Never 0, which means "not running".
-    u64::try_from(BASE.elapsed().as_nanos()).unwrap_or(u64::MAX).max(1)
+    u64::try_from(BASE.elapsed().as_nanos())
+        .unwrap_or(u64::MAX)
+        .max(1)
 }
 
 #[cfg(test)]

@@ -18,17 +18,26 @@ pub struct Digest([u8; 32]);
 /// Why a file can't serve as a function.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
-    #[error("{path}: {source}; build the functions first (`cargo functions`, or `flowviz up --build`)")]
-    Missing { path: PathBuf, source: std::io::Error },
+    #[error(
+        "{path}: {source}; build the functions first (`cargo functions`, or `flowviz up --build`)"
+    )]
+    Missing {
+        path: PathBuf,
+        source: std::io::Error,
+    },
     #[error("{path} is not WebAssembly: it doesn't begin with `\\0asm`")]
     NotWasm { path: PathBuf },
-    #[error("{path} is a core WebAssembly module, not a component; build it for wasm32-wasip2 (wasm32-wasip1 and wasm32-unknown-unknown make modules)")]
+    #[error(
+        "{path} is a core WebAssembly module, not a component; build it for wasm32-wasip2 (wasm32-wasip1 and wasm32-unknown-unknown make modules)"
+    )]
     CoreModule { path: PathBuf },
     #[error("{path} does not compile: {reason}")]
     Invalid { path: PathBuf, reason: String },
     #[error("{path} imports what this host doesn't have: {import}")]
     MissingImport { path: PathBuf, import: String },
-    #[error("{path} is not an HTTP function: it doesn't export wasi:http/handler@0.3.0 (build it with spin-sdk 7 and `#[http_service]`)")]
+    #[error(
+        "{path} is not an HTTP function: it doesn't export wasi:http/handler@0.3.0 (build it with spin-sdk 7 and `#[http_service]`)"
+    )]
     NoHandler { path: PathBuf },
 }
 
@@ -72,13 +81,13 @@ impl Runtime {
                 (component, Some(took))
             }
         };
-        let pre = self
-            .linker
-            .instantiate_pre(&component)
-            .map_err(|error| LoadError::MissingImport {
-                path: path_buf(),
-                import: format!("{error:#}"),
-            })?;
+        let pre =
+            self.linker
+                .instantiate_pre(&component)
+                .map_err(|error| LoadError::MissingImport {
+                    path: path_buf(),
+                    import: format!("{error:#}"),
+                })?;
         let pre = ServicePre::new(pre).map_err(|_| LoadError::NoHandler { path: path_buf() })?;
         Ok(Loaded {
             digest,

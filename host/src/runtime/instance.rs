@@ -5,7 +5,9 @@ use std::time::Instant;
 
 use http::Response;
 use wasmtime::component::ResourceTable;
-use wasmtime::{CallHook, Engine, PoolConcurrencyLimitError, Store, StoreContextMut, UpdateDeadline};
+use wasmtime::{
+    CallHook, Engine, PoolConcurrencyLimitError, Store, StoreContextMut, UpdateDeadline,
+};
 use wasmtime_wasi::WasiCtx;
 use wasmtime_wasi_http::handler::{
     HandlerState, Instance, InstantiationError, ProxyHandler, ProxyPre, Request, TrapOrPanicError,
@@ -124,9 +126,7 @@ impl HandlerState for Factory {
     type WorkerExpiration = Expiration;
     type WorkerState = Worker;
 
-    async fn instantiate(
-        &self,
-    ) -> wasmtime::Result<Instance<InstanceState, Expiration, Worker>> {
+    async fn instantiate(&self) -> wasmtime::Result<Instance<InstanceState, Expiration, Worker>> {
         let started = Instant::now();
         let shared = WorkerShared::new(Arc::clone(&self.config));
         let worker = Worker(Arc::clone(&shared));
@@ -158,17 +158,19 @@ impl HandlerState for Factory {
 /// Measures the guest's CPU time, makes a busy guest yield at every epoch tick, and ends it at `cpu_limit`.
 fn keep_time(store: &mut Store<InstanceState>, shared: &Arc<WorkerShared>) {
     let hook = Arc::clone(shared);
-    store.call_hook(move |mut store: StoreContextMut<'_, InstanceState>, event| {
-        match event {
-            CallHook::CallingWasm | CallHook::ReturningFromHost => {
-                hook.clock.enter();
-                // Counted from here: ticks that passed while the guest waited are not its own.
-                store.set_epoch_deadline(1);
+    store.call_hook(
+        move |mut store: StoreContextMut<'_, InstanceState>, event| {
+            match event {
+                CallHook::CallingWasm | CallHook::ReturningFromHost => {
+                    hook.clock.enter();
+                    // Counted from here: ticks that passed while the guest waited are not its own.
+                    store.set_epoch_deadline(1);
+                }
+                CallHook::ReturningFromWasm | CallHook::CallingHost => hook.clock.leave(),
             }
-            CallHook::ReturningFromWasm | CallHook::CallingHost => hook.clock.leave(),
-        }
-        Ok(())
-    });
+            Ok(())
+        },
+    );
     let tick = Arc::clone(shared);
     store.set_epoch_deadline(1);
     store.epoch_deadline_callback(move |_store| {

@@ -188,12 +188,15 @@ impl WorkerState for Worker {
             .metrics
             .memory
             .observe(store.data().memory_peak() as f64);
-        let failure = result.as_ref().err().map(|error| match error.downcast_ref() {
-            Some(LimitExceeded::Cpu(_)) => Failure::CpuLimit,
-            Some(LimitExceeded::Memory { .. }) => Failure::MemoryLimit,
-            None if self.0.abandoned.load(Ordering::Acquire) > 0 => Failure::Cancelled,
-            None => Failure::Trap,
-        });
+        let failure = result
+            .as_ref()
+            .err()
+            .map(|error| match error.downcast_ref() {
+                Some(LimitExceeded::Cpu(_)) => Failure::CpuLimit,
+                Some(LimitExceeded::Memory { .. }) => Failure::MemoryLimit,
+                None if self.0.abandoned.load(Ordering::Acquire) > 0 => Failure::Cancelled,
+                None => Failure::Trap,
+            });
         let request_id = self.0.request_id();
         let request_id = request_id.as_deref();
         match (failure, result) {

@@ -20,7 +20,10 @@ pub enum RecordError {
     #[error("the manifest declares no metric `{0}` for this function")]
     Undeclared(String),
     #[error("`{name}` is declared as a {declared}")]
-    WrongType { name: String, declared: &'static str },
+    WrongType {
+        name: String,
+        declared: &'static str,
+    },
     #[error("`{name}` has the labels [{declared}]")]
     WrongLabels { name: String, declared: String },
     #[error("`{name}`: {value} can't be recorded")]
@@ -87,10 +90,7 @@ impl BusinessMetrics {
         function: &FunctionId,
         declarations: &[MetricDeclaration],
     ) -> anyhow::Result<FunctionBusinessMetrics> {
-        let mut by_name = self
-            .by_name
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut by_name = self.by_name.write().unwrap_or_else(PoisonError::into_inner);
         let mut metrics = Vec::with_capacity(declarations.len());
         for declaration in declarations {
             let name = &declaration.name;

@@ -135,20 +135,32 @@ impl RedMetrics {
     pub fn register(registry: &Registry) -> prometheus::Result<Self> {
         let metrics = Self {
             requests: IntCounterVec::new(
-                Opts::new("http_requests_total", "Requests, by function, route, method and exact status; 499: the client left before the response."),
+                Opts::new(
+                    "http_requests_total",
+                    "Requests, by function, route, method and exact status; 499: the client left before the response.",
+                ),
                 &["function", "route", "method", "status"],
             )?,
             duration: HistogramVec::new(
-                HistogramOpts::new("http_request_duration_seconds", "From the request's head to the end of the response's body.")
-                    .buckets(DURATION_BUCKETS.to_vec()),
+                HistogramOpts::new(
+                    "http_request_duration_seconds",
+                    "From the request's head to the end of the response's body.",
+                )
+                .buckets(DURATION_BUCKETS.to_vec()),
                 &["function", "method"],
             )?,
             in_flight: IntGaugeVec::new(
-                Opts::new("http_requests_in_flight", "Requests whose response has not ended."),
+                Opts::new(
+                    "http_requests_in_flight",
+                    "Requests whose response has not ended.",
+                ),
                 &["function"],
             )?,
             errors: IntCounterVec::new(
-                Opts::new("flowviz_function_errors_total", "Requests that a function or its limits failed, by reason."),
+                Opts::new(
+                    "flowviz_function_errors_total",
+                    "Requests that a function or its limits failed, by reason.",
+                ),
                 &["function", "reason"],
             )?,
         };
@@ -174,9 +186,7 @@ impl RedMetrics {
             );
         }
         let Ok(errors) = errors.try_into() else {
-            return Err(prometheus::Error::Msg(
-                "one counter per reason".to_owned(),
-            ));
+            return Err(prometheus::Error::Msg("one counter per reason".to_owned()));
         };
         let metrics = Arc::new(RouteMetrics {
             function: function.to_owned(),
@@ -211,18 +221,22 @@ impl RouteMetrics {
 
     fn method(&self, index: usize) -> Option<&MethodMetrics> {
         let slot = self.methods.get(index)?;
-        Some(slot.get_or_init(|| MethodMetrics {
-            duration: self
-                .families
-                .duration
-                .with_label_values(&[self.function.as_str(), method_name(index)]),
-            requests: std::iter::repeat_with(OnceLock::new).take(500).collect(),
+        Some(slot.get_or_init(|| {
+            MethodMetrics {
+                duration: self
+                    .families
+                    .duration
+                    .with_label_values(&[self.function.as_str(), method_name(index)]),
+                requests: std::iter::repeat_with(OnceLock::new).take(500).collect(),
+            }
         }))
     }
 
     fn count(&self, method: usize, status: u16, by: u64) {
         let Some(counter) = self.method(method).and_then(|metrics| {
-            let slot = metrics.requests.get(usize::from(status).checked_sub(100)?)?;
+            let slot = metrics
+                .requests
+                .get(usize::from(status).checked_sub(100)?)?;
             Some(slot.get_or_init(|| {
                 let status = status.to_string();
                 self.families.requests.with_label_values(&[
@@ -269,7 +283,9 @@ impl Drop for Observation {
         self.route.in_flight.dec();
         self.route.count(self.method, self.status, 1);
         if let Some(method) = self.route.method(self.method) {
-            method.duration.observe(self.started.elapsed().as_secs_f64());
+            method
+                .duration
+                .observe(self.started.elapsed().as_secs_f64());
         }
     }
 }
@@ -317,9 +333,9 @@ mod tests {
         assert!(text.contains(
             r#"http_requests_total{function="lots",method="GET",route="/api/lots",status="404"} 1"#
         ));
-        assert!(text.contains(
-            r#"http_request_duration_seconds_count{function="lots",method="GET"} 1"#
-        ));
+        assert!(
+            text.contains(r#"http_request_duration_seconds_count{function="lots",method="GET"} 1"#)
+        );
     }
 
     #[test]

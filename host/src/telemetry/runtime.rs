@@ -13,8 +13,18 @@ const INSTANTIATION_BUCKETS: &[f64] = &[
 ];
 /// Bytes: from one WebAssembly page to 1 GiB.
 const MEMORY_BUCKETS: &[f64] = &[
-    65_536.0, 262_144.0, 1_048_576.0, 2_097_152.0, 4_194_304.0, 8_388_608.0, 16_777_216.0,
-    33_554_432.0, 67_108_864.0, 134_217_728.0, 268_435_456.0, 1_073_741_824.0,
+    65_536.0,
+    262_144.0,
+    1_048_576.0,
+    2_097_152.0,
+    4_194_304.0,
+    8_388_608.0,
+    16_777_216.0,
+    33_554_432.0,
+    67_108_864.0,
+    134_217_728.0,
+    268_435_456.0,
+    1_073_741_824.0,
 ];
 /// Seconds.
 const QUEUE_BUCKETS: &[f64] = &[
@@ -64,11 +74,17 @@ impl RuntimeMetrics {
                 INSTANTIATION_BUCKETS,
             )?,
             instances: IntGaugeVec::new(
-                Opts::new("flowviz_function_instances", "Live instances; busy: with a request in flight."),
+                Opts::new(
+                    "flowviz_function_instances",
+                    "Live instances; busy: with a request in flight.",
+                ),
                 &["function", "state"],
             )?,
             cpu: CounterVec::new(
-                Opts::new("flowviz_function_cpu_seconds_total", "CPU time used by the function's own code."),
+                Opts::new(
+                    "flowviz_function_cpu_seconds_total",
+                    "CPU time used by the function's own code.",
+                ),
                 &["function"],
             )?,
             memory: histogram(
@@ -82,7 +98,10 @@ impl RuntimeMetrics {
                 QUEUE_BUCKETS,
             )?,
             info: IntGaugeVec::new(
-                Opts::new("flowviz_function_info", "Which version of a function serves; always 1."),
+                Opts::new(
+                    "flowviz_function_info",
+                    "Which version of a function serves; always 1.",
+                ),
                 &["function", "version", "state"],
             )?,
         };
@@ -97,7 +116,9 @@ impl RuntimeMetrics {
 
     pub fn for_function(&self, function: &str) -> prometheus::Result<Arc<FunctionRuntimeMetrics>> {
         Ok(Arc::new(FunctionRuntimeMetrics {
-            instantiation: self.instantiation.get_metric_with_label_values(&[function])?,
+            instantiation: self
+                .instantiation
+                .get_metric_with_label_values(&[function])?,
             instances_busy: self
                 .instances
                 .get_metric_with_label_values(&[function, "busy"])?,
