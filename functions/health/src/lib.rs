@@ -17,8 +17,8 @@ struct Health {
 #[http_service]
 async fn handle(request: Request) -> impl IntoResponse {
     answer(match *request.method() {
-        Method::GET => health().await,
-        _ => Err(Problem::method_not_allowed("GET")),
+        Method::GET | Method::HEAD => health().await,
+        _ => Err(Problem::method_not_allowed("GET, HEAD")),
     })
 }
 

@@ -10,8 +10,8 @@ use wms::{Caller, Database, Kind, Name as _, Outcome, Problem, Reply, Role, answ
 #[http_service]
 async fn handle(request: Request) -> impl IntoResponse {
     answer(match *request.method() {
-        Method::GET => get(request).await,
-        _ => Err(Problem::method_not_allowed("GET")),
+        Method::GET | Method::HEAD => get(request).await,
+        _ => Err(Problem::method_not_allowed("GET, HEAD")),
     })
 }
 

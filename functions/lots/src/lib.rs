@@ -10,8 +10,8 @@ use wms::{Problem, answer};
 #[http_service]
 async fn handle(request: Request) -> impl IntoResponse {
     answer(match *request.method() {
-        Method::GET => list::list(request).await,
+        Method::GET | Method::HEAD => list::list(request).await,
         Method::POST => register::register(request).await,
-        _ => Err(Problem::method_not_allowed("GET, POST")),
+        _ => Err(Problem::method_not_allowed("GET, POST, HEAD")),
     })
 }

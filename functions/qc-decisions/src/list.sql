@@ -19,7 +19,7 @@ LEFT JOIN LATERAL (
     WHERE ($2::text IS NULL OR d.lot_id = $2::text::uuid)
         AND ($3::text IS NULL OR d.decision = $3::text)
         AND ($4::text IS NULL
-            OR d.qc_gate_id IN (SELECT id FROM qc_gates WHERE gate_number = $4::text::numeric))
+            OR d.qc_gate_id = ANY (ARRAY(SELECT id FROM qc_gates WHERE gate_number = $4::text::numeric)))
         AND ($5::text IS NULL OR (d.decided_at, d.id) < ($5::text::timestamptz, $6::text::uuid))
     ORDER BY d.decided_at DESC, d.id DESC
     LIMIT $7::text::int

@@ -19,8 +19,8 @@ struct Trace {
 #[http_service]
 async fn handle(request: Request) -> impl IntoResponse {
     answer(match *request.method() {
-        Method::GET => trace(request).await,
-        _ => Err(Problem::method_not_allowed("GET")),
+        Method::GET | Method::HEAD => trace(request).await,
+        _ => Err(Problem::method_not_allowed("GET, HEAD")),
     })
 }
 

@@ -94,16 +94,22 @@ BEGIN
     IF EXISTS (SELECT FROM lot_genealogy g WHERE g.parent_lot_id IN (SELECT child_lot_id FROM linked)) THEN
         PERFORM pg_advisory_xact_lock(hashtext('lot_genealogy'), 1);
 
-        WITH RECURSIVE below (parent_lot_id, lot_id) AS (
-            SELECT parent_lot_id, child_lot_id FROM linked
-            UNION
-            SELECT below.parent_lot_id, g.child_lot_id
-            FROM below JOIN lot_genealogy g ON g.parent_lot_id = below.lot_id
+        -- The walk down from each child. UNION keeps it from going round in a cycle of older data; OFFSET 0 keeps the planner
+        -- from reading the whole table at each step, as it would just after many links were loaded.
+        SELECT child.lot_code INTO broken
+        FROM linked JOIN lots child ON child.id = linked.child_lot_id
+        WHERE EXISTS (
+            WITH RECURSIVE below (lot_id) AS (
+                SELECT linked.child_lot_id
+                UNION
+                SELECT next.child_lot_id
+                FROM below
+                CROSS JOIN LATERAL (
+                    SELECT g.child_lot_id FROM lot_genealogy g WHERE g.parent_lot_id = below.lot_id OFFSET 0
+                ) AS next
+            )
+            SELECT FROM below WHERE below.lot_id = linked.parent_lot_id
         )
-        SELECT lots.lot_code INTO broken
-        FROM below JOIN lots ON lots.id = below.lot_id
-        WHERE below.lot_id = below.parent_lot_id
-        ORDER BY lots.lot_code
         LIMIT 1;
         IF FOUND THEN
             RAISE EXCEPTION 'Lot % would become its own ancestor.', broken.lot_code USING ERRCODE = 'WM002';
@@ -113,7 +119,6 @@ BEGIN
     SELECT lots.lot_code INTO broken
     FROM lots
     WHERE lots.id IN (SELECT parent_lot_id FROM linked) AND lots.status = 'REJECTED'
-    ORDER BY lots.lot_code
     LIMIT 1;
     IF FOUND THEN
         RAISE EXCEPTION 'Lot % is rejected and can''t be used.', broken.lot_code USING ERRCODE = 'WM003';
@@ -130,7 +135,6 @@ BEGIN
         SELECT sum(g.quantity_used_kg) AS total_kg FROM lot_genealogy g WHERE g.parent_lot_id = parent.id
     ) AS used
     WHERE used.total_kg > parent.weight_kg + greatest(parent.weight_kg * 0.005, 0.05)
-    ORDER BY parent.lot_code
     LIMIT 1;
     IF FOUND THEN
         RAISE EXCEPTION 'Lot % has % kg left, less than the % kg asked for.',
