@@ -5,11 +5,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::FutureExt as _;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
+use socket2::{SockFilter, SockRef};
 use tokio::net::{TcpListener, TcpStream};
 use tracing::{debug, info, warn};
 
@@ -25,6 +25,8 @@ const MAX_STREAMS: u32 = 256;
 /// While it drains, the host goes on answering on open connections for this long, so that each client hears `Connection: close`
 /// from a response before the connection ends. A client that sends just as an idle connection is closed would see an error.
 const LAME_DUCK: Duration = Duration::from_secs(1);
+/// How long handshakes that are under way when the host starts to drain may take to complete.
+const HANDSHAKES: Duration = Duration::from_millis(200);
 /// After an accept that failed, most likely for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -45,26 +47,12 @@ pub async fn serve(
     drain_timeout: Duration,
 ) -> Drain {
     let graceful = GracefulShutdown::new();
-    let mut shutdown = std::pin::pin!(shutdown);
-    loop {
-        tokio::select! {
-            biased;
-            () = &mut shutdown => break,
-            accepted = listener.accept() => match accepted {
-                Ok((stream, client)) => connection(stream, client, &gateway, &graceful),
-                Err(error) => {
-                    warn!(%error, "accept failed");
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
-                }
-            },
-        }
-    }
+    accept_until(shutdown, &listener, &gateway, &graceful).await;
 
     gateway.drain();
-    // The kernel has completed these handshakes: their clients believe they are served.
-    while let Some(Ok((stream, client))) = listener.accept().now_or_never() {
-        connection(stream, client, &gateway, &graceful);
-    }
+    hold_off_new_connections(&listener);
+    let handshakes = tokio::time::sleep(HANDSHAKES);
+    accept_until(handshakes, &listener, &gateway, &graceful).await;
     drop(listener);
     info!(connections = graceful.count(), "draining");
 
@@ -78,6 +66,47 @@ pub async fn serve(
     match tokio::time::timeout(drain_timeout, graceful.shutdown()).await {
         Ok(()) => Drain::Complete,
         Err(_) => Drain::Cut,
+    }
+}
+
+async fn accept_until(
+    end: impl Future<Output = ()>,
+    listener: &TcpListener,
+    gateway: &Arc<Gateway>,
+    graceful: &GracefulShutdown,
+) {
+    let mut end = std::pin::pin!(end);
+    loop {
+        tokio::select! {
+            biased;
+            () = &mut end => break,
+            accepted = listener.accept() => match accepted {
+                Ok((stream, client)) => connection(stream, client, gateway, graceful),
+                Err(error) => {
+                    warn!(%error, "accept failed");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            },
+        }
+    }
+}
+
+/// Makes the kernel ignore attempts to connect. Closing a listener resets connections that the kernel has completed but that
+/// nobody has accepted, whose clients believe they are served; with no new ones coming, the last of them can be accepted first.
+/// Who is ignored tries again by itself within a second, and finds the port closed, or the host's successor.
+fn hold_off_new_connections(listener: &TcpListener) {
+    // TCP's flags are in the byte 13; SYN without ACK asks for a connection.
+    const SYN: u32 = 0x02;
+    const SYN_OR_ACK: u32 = 0x12;
+    let filter = [
+        SockFilter::new(0x30, 0, 0, 13),         // load the flags
+        SockFilter::new(0x54, 0, 0, SYN_OR_ACK), // keep these two
+        SockFilter::new(0x15, 0, 1, SYN),        // asks for a connection?
+        SockFilter::new(0x06, 0, 0, 0),          // yes: drop
+        SockFilter::new(0x06, 0, 0, u32::MAX),   // no: pass
+    ];
+    if let Err(error) = SockRef::from(listener).attach_filter(&filter) {
+        debug!(%error, "the kernel takes no filter: a client that connects just now may see a reset");
     }
 }
 
