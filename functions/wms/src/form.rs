@@ -78,7 +78,7 @@ impl<T> Submission<T> {
 
 async fn body(request: Request) -> Result<Bytes, Problem> {
     let too_large =
-        || Kind::PayloadTooLarge.because(format!("A body may have {BODY_MAX_BYTES} bytes."));
+        || Kind::BodyTooLarge.because(format!("A body may have {BODY_MAX_BYTES} bytes."));
     let header = |name| {
         request
             .headers()

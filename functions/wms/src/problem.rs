@@ -28,7 +28,7 @@ pub enum Kind {
     ParentRejected,
     ParentOverdrawn,
     CcpLimitExceeded,
-    PayloadTooLarge,
+    BodyTooLarge,
     UnsupportedMediaType,
     Invalid,
     Misconfigured,
@@ -87,11 +87,7 @@ impl Kind {
                 "Not enough left of the parent lot",
             ),
             Self::CcpLimitExceeded => (S::CONFLICT, "ccp-limit-exceeded", "CCP limit exceeded"),
-            Self::PayloadTooLarge => (
-                S::PAYLOAD_TOO_LARGE,
-                "payload-too-large",
-                "Payload Too Large",
-            ),
+            Self::BodyTooLarge => (S::PAYLOAD_TOO_LARGE, "body-too-large", "Body too large"),
             Self::UnsupportedMediaType => (
                 S::UNSUPPORTED_MEDIA_TYPE,
                 "unsupported-media-type",
