@@ -4,13 +4,14 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
+use std::thread::panicking;
 use std::time::{Duration, Instant};
 
 use futures::task::AtomicWaker;
 use tokio::time::Sleep;
 use tracing::{debug, warn};
 use wasmtime::component::GuestTaskId;
-use wasmtime::{Store, StoreContextMut};
+use wasmtime::{Store, StoreContextMut, Trap};
 use wasmtime_wasi_http::handler::{ShouldAccept, WorkerExpiration, WorkerState, WorkerStatus};
 
 use super::clock::GuestClock;
@@ -195,6 +196,10 @@ impl WorkerState for Worker {
                 Some(LimitExceeded::Cpu(_)) => Failure::CpuLimit,
                 Some(LimitExceeded::Memory { .. }) => Failure::MemoryLimit,
                 None if self.0.abandoned.load(Ordering::Acquire) > 0 => Failure::Cancelled,
+            // The host ends, and its tasks are dropped with their instances: wasmtime reports that as an error too.
+            None if !error.is::<Trap>() && !panicking() && self.0.requests().is_empty() => {
+                Failure::Cancelled
+            }
                 None => Failure::Trap,
             });
         let request_id = self.0.request_id();
