@@ -5,6 +5,10 @@ CARGO ?= cargo
 # Where a build cache may be kept between checkouts: used if it exists, never needed.
 CACHE := $(HOME)/.cache/flowviz
 
+# Where `make up` keeps its data. PostgreSQL refuses to run as root, so root's children run as an unprivileged user, who must be
+# able to get to it: from a checkout in /root they can't.
+FLOWVIZ_DIR ?= $(shell if [ "$$(id -u)" -eq 0 ] && ! setpriv --reuid=nobody --clear-groups test -x .; then echo /var/lib/flowviz; else echo .flowviz; fi)
+
 .DEFAULT_GOAL := help
 .PHONY: help up test setup functions host fmt lint deny unit e2e cache
 
@@ -15,7 +19,7 @@ up: setup ## Build all, start the local stack and the host, and stay in the fore
 	@echo "building the functions and the host (release): minutes the first time, seconds later"
 	$(CARGO) functions
 	$(CARGO) build --release -p flowviz -p flowviz-stack
-	@exec target/release/flowviz-stack up --dir .flowviz --host-bin target/release/flowviz --manifest spin.toml
+	@exec target/release/flowviz-stack up --dir "$(FLOWVIZ_DIR)" --host-bin target/release/flowviz --manifest spin.toml
 
 test: setup fmt lint deny unit e2e ## Everything that CI checks
 
