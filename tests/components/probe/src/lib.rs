@@ -159,6 +159,10 @@ async fn handle(request: Request) -> Result<Response<Body>> {
             Ok(response) => json_response(&json!({ "ok": response.status().as_u16() })),
             Err(error) => json_response(&json!({ "error": format!("{error:?}") })),
         },
+        "/socket" => match std::net::TcpStream::connect(&query) {
+            Ok(_) => json_response(&json!({ "ok": null })),
+            Err(error) => json_response(&json!({ "error": error.to_string() })),
+        },
         "/count" => json_response(&metrics::record(&query)),
         path if path.starts_with("/pg/") => json_response(&postgres::run(path, request).await),
         _ => Ok(Response::builder()
