@@ -15,6 +15,9 @@ use tempfile::TempDir;
 use crate::client::{Answer, PATIENCE, client};
 use crate::{artifacts, functions, root};
 
+/// Lines of the host's log that a failed test shows.
+const LOG_SHOWN: usize = 30;
+
 #[derive(Clone, Debug, Default)]
 pub struct HostOptions {
     /// The manifest, as a file.
@@ -225,7 +228,11 @@ impl Drop for Host {
         _ = self.child.kill();
         _ = self.child.wait();
         // Shown only if the test failed.
-        eprintln!("--- the host's log\n{}", self.log().join("\n"));
+        let log = self.log();
+        let end = log
+            .get(log.len().saturating_sub(LOG_SHOWN)..)
+            .unwrap_or_default();
+        eprintln!("--- the end of the host's log\n{}", end.join("\n"));
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod artifacts;
 mod client;
+mod database;
 mod host;
 mod innocents;
 mod probes;
@@ -12,6 +13,7 @@ mod wms;
 
 pub use artifacts::{Artifacts, artifacts, functions, root};
 pub use client::{Answer, Held, PATIENCE, client};
+pub use database::Database;
 pub use host::{Host, HostOptions, Metrics};
 pub use innocents::Innocents;
 pub use probes::probes;

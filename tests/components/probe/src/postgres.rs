@@ -57,6 +57,20 @@ async fn answer(path: &str, asked: &Value) -> Result<Value, Error> {
             result.await?;
             Ok(json!({ "columns": columns(&described), "rows": rows }))
         }
+        // Takes a large result row by row, and tells how many there were and the last one.
+        "/pg/stream" => {
+            let connection = Connection::open_async(address.to_owned()).await?;
+            let (_, mut stream, result) = connection
+                .query_async(statement.to_owned(), parameters)
+                .await?;
+            let (mut rows, mut last) = (0u64, Vec::new());
+            while let Some(row) = stream.next().await {
+                rows += 1;
+                last = row;
+            }
+            result.await?;
+            Ok(json!({ "rows": rows, "last": values(&last) }))
+        }
         // Reads one row of many and drops the rest.
         "/pg/query-one" => {
             let connection = Connection::open_async(address.to_owned()).await?;
