@@ -76,9 +76,18 @@ impl WorkerShared {
     /// A response ended as it should.
     pub fn completed(&self, request: &Stub) {
         self.remove(request);
-        if self.refused.swap(false, Ordering::AcqRel) {
+        if self.refused.load(Ordering::Acquire) {
             self.waker.wake();
         }
+    }
+
+    /// There is room again for a request like one that was refused.
+    fn reconsider(&self) -> bool {
+        self.refused.load(Ordering::Acquire) && self.has_room()
+    }
+
+    fn has_room(&self) -> bool {
+        self.requests().len() < self.config.limits.instance_reuse.max_concurrent
     }
 
     /// A request ended before its response did. An instance can't be told to stop one request, so it ends as a whole; with
@@ -151,15 +160,14 @@ impl WorkerState for Worker {
             return ShouldAccept::Never;
         }
         // Not wasmtime's count, which ends with the response's head: a trap would cut a body that is still on its way.
-        if self.0.requests().len() < reuse.max_concurrent {
-            return ShouldAccept::Yes;
+        let room = self.0.has_room();
+        self.0.refused.store(!room, Ordering::Release);
+        // A response that ends from here on wakes the worker, and one that ended just before is seen when the worker next waits.
+        if room {
+            ShouldAccept::Yes
+        } else {
+            ShouldAccept::No
         }
-        self.0.refused.store(true, Ordering::Release);
-        // The last response may have ended between the two lines above.
-        if self.0.requests().len() < reuse.max_concurrent {
-            return ShouldAccept::Yes;
-        }
-        ShouldAccept::No
     }
 
     fn on_request_start(
@@ -196,10 +204,10 @@ impl WorkerState for Worker {
                 Some(LimitExceeded::Cpu(_)) => Failure::CpuLimit,
                 Some(LimitExceeded::Memory { .. }) => Failure::MemoryLimit,
                 None if self.0.abandoned.load(Ordering::Acquire) > 0 => Failure::Cancelled,
-            // The host ends, and its tasks are dropped with their instances: wasmtime reports that as an error too.
-            None if !error.is::<Trap>() && !panicking() && self.0.requests().is_empty() => {
-                Failure::Cancelled
-            }
+                // The host ends, and its tasks are dropped with their instances: wasmtime reports that as an error too.
+                None if !error.is::<Trap>() && !panicking() && self.0.requests().is_empty() => {
+                    Failure::Cancelled
+                }
                 None => Failure::Trap,
             });
         let request_id = self.0.request_id();
@@ -256,6 +264,10 @@ impl WorkerExpiration for Expiration {
     ) -> Poll<()> {
         let this = &mut *self;
         this.shared.waker.register(cx.waker());
+        // What changed before the waker was registered woke nobody.
+        if this.shared.reconsider() {
+            cx.waker().wake_by_ref();
+        }
         // The guest waits for something, so it isn't running.
         this.shared.clock.leave();
         if this.shared.retired.load(Ordering::Acquire) && this.shared.requests().is_empty() {
