@@ -368,17 +368,17 @@ async fn an_instance_without_work_is_dropped_after_its_idle_timeout() -> Result<
     Ok(())
 }
 
-/// By default an instance has one request at a time; `max_concurrent` lets it have more.
+/// By default an instance has one request at a time; `max_concurrent` lets it have more. It may have fewer: a request that finds the
+/// instance at work on another's arrival gets an instance of its own.
 #[tokio::test]
 async fn max_concurrent_requests_share_an_instance() -> Result<()> {
-    let host = host(&[
-        ("alone", ""),
-        ("shared", "instance_reuse = { max_concurrent = 3 }"),
-    ])?;
+    const REQUESTS: u32 = 8;
+    let shared = format!("instance_reuse = {{ max_concurrent = {REQUESTS} }}");
+    let host = host(&[("alone", ""), ("shared", &shared)])?;
     let client = client();
-    for (function, expected) in [("alone", 3.0), ("shared", 1.0)] {
+    for function in ["alone", "shared"] {
         let mut held = Vec::new();
-        for number in 1..=3 {
+        for number in 1..=REQUESTS {
             held.push(Held::post(&client, host.url(&format!("/{function}/echo"))));
             let queued = "flowviz_function_queue_wait_seconds_count";
             host.wait_for_metrics(|m| {
@@ -386,14 +386,16 @@ async fn max_concurrent_requests_share_an_instance() -> Result<()> {
             })
             .await?;
         }
+        // All of them are at work on their bodies, or would never answer.
+        let expected = if function == "alone" { REQUESTS } else { 1 };
         let metrics = host
-            .wait_for_metrics(|m| instances(m, function).0 >= expected)
+            .wait_for_metrics(|m| instances(m, function).0 >= f64::from(expected))
             .await?;
-        ensure!(
-            instances(&metrics, function).1 == expected,
-            "{function}: {:?}",
-            instances(&metrics, function)
-        );
+        let made = instances(&metrics, function).1;
+        match function {
+            "alone" => ensure!(made == f64::from(REQUESTS), "{made} instances"),
+            _ => ensure!(made < f64::from(REQUESTS), "{made} instances"),
+        }
         let answers: Vec<Answer> = try_join_all(held.into_iter().map(Held::finish)).await?;
         ensure!(answers.iter().all(|answer| answer.status == 200));
     }

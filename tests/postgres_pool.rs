@@ -6,10 +6,13 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail, ensure};
 use flowviz_tests::{Database, Innocents, PATIENCE};
 use futures::future::try_join_all;
+use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use serde_json::{Value, json};
 
 /// Connections in the pool.
 const POOL: usize = 25;
+/// Two times this leaves some of them free: nobody waits, however slow the machine is.
+const AT_ONCE: usize = 10;
 
 fn script(statements: &[&str]) -> Value {
     json!({ "statements": statements })
@@ -70,10 +73,11 @@ async fn a_transaction_keeps_its_connection() -> Result<()> {
     database.table("pinned", "id int").await?;
     // Noise that would take the connection if it came back too early.
     let others = Innocents::start(&database.host, &["/denied/ok"]);
-    let noise = try_join_all(
-        (0..100).map(|_| database.ask("query", json!({ "statement": "SELECT pg_sleep(0.005)" }))),
-    );
-    let transactions = try_join_all((0..40).map(|number| {
+    let noise = stream::iter(0..100)
+        .map(|_| database.ask("query", json!({ "statement": "SELECT pg_sleep(0.005)" })))
+        .buffer_unordered(AT_ONCE)
+        .try_collect::<Vec<_>>();
+    let transactions = stream::iter(0..40).map(|number| {
         let insert = format!("INSERT INTO pinned VALUES ({number})");
         let database = &database;
         async move {
@@ -101,7 +105,10 @@ async fn a_transaction_keeps_its_connection() -> Result<()> {
             ensure!(got["ok"].is_array(), "{got}");
             Ok(())
         }
-    }));
+    });
+    let transactions = transactions
+        .buffer_unordered(AT_ONCE)
+        .try_collect::<Vec<_>>();
     tokio::try_join!(noise, transactions)?;
     others.stop().await?;
     // What was local to a transaction has gone with it.
@@ -245,8 +252,21 @@ async fn a_database_that_went_away_is_used_again_when_it_is_back() -> Result<()>
             "{call}: {got}"
         );
     }
+    // A function that fails for it is counted so; one that fails for its own statement is not.
+    let answer = database.call("probe", "query?fails", json!({})).await?;
+    ensure!(answer.status == 500, answer.text());
     database.stack.start_pgbouncer().await?;
     until(&database, "SELECT 1", |got| got["ok"].is_object()).await?;
+    let answer = database
+        .call(
+            "probe",
+            "query?fails",
+            json!({ "statement": "SELECT 1 / 0" }),
+        )
+        .await?;
+    ensure!(answer.status == 500, answer.text());
+    let metrics = database.host.metrics().await?;
+    ensure!(metrics.errors("probe", "database") == 1.0, "{metrics:#?}");
 
     // PgBouncer is there and PostgreSQL behind it is not.
     database.stack.stop_postgres().await;

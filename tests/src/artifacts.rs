@@ -26,7 +26,6 @@ pub fn artifacts() -> &'static Artifacts {
     static ARTIFACTS: OnceLock<Artifacts> = OnceLock::new();
     ARTIFACTS.get_or_init(|| match build() {
         Ok(artifacts) => artifacts,
-        #[expect(clippy::panic, reason = "without artefacts there is nothing to test")]
         Err(error) => panic!("building what is tested: {error:#}"),
     })
 }
@@ -36,10 +35,7 @@ pub fn functions() -> PathBuf {
     static BUILT: OnceLock<()> = OnceLock::new();
     BUILT.get_or_init(|| {
         if let Err(error) = cargo(&["functions"]) {
-            #[expect(clippy::panic, reason = "without artefacts there is nothing to test")]
-            {
-                panic!("building the functions: {error:#}");
-            }
+            panic!("building the functions: {error:#}");
         }
     });
     components()

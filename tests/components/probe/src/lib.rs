@@ -164,7 +164,15 @@ async fn handle(request: Request) -> Result<Response<Body>> {
             Err(error) => json_response(&json!({ "error": error.to_string() })),
         },
         "/count" => json_response(&metrics::record(&query)),
-        path if path.starts_with("/pg/") => json_response(&postgres::run(path, request).await),
+        // With the query `fails`, an error is one of the function too.
+        path if path.starts_with("/pg/") => {
+            let told = postgres::run(path, request).await;
+            let mut response = json_response(&told)?;
+            if query == "fails" && told.get("ok").is_none() {
+                *response.status_mut() = spin_sdk::http::StatusCode::INTERNAL_SERVER_ERROR;
+            }
+            Ok(response)
+        }
         _ => Ok(Response::builder()
             .status(404)
             .body(whole(Bytes::from_static(b"no such probe")))?),
