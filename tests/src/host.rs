@@ -164,7 +164,8 @@ impl Host {
         loop {
             let metrics = self.metrics().await?;
             if wanted(&metrics) {
-                return Ok(metrics);
+                // A scrape reads one family after the other: what came with the change may be in the next one only.
+                return self.metrics().await;
             }
             if Instant::now() > deadline {
                 bail!("the metrics never came to be as expected: {metrics:#?}");
