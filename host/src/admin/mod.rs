@@ -10,6 +10,7 @@ mod readiness;
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE};
@@ -19,12 +20,19 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tracing::{debug, warn};
 
 pub use readiness::Readiness;
 
+use crate::gateway::Activity;
 use crate::problem;
 use crate::telemetry::Telemetry;
+
+/// More than operators and scrapers need, and few enough to leave file descriptors to the functions' clients.
+const MAX_CONNECTIONS: usize = 64;
+/// After an accept that failed.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(500);
 
 /// What the admin listener shows.
 #[derive(Debug)]
@@ -41,31 +49,40 @@ impl Admin {
     /// Serves until it is dropped: it stays up while the gateway drains, so that the last requests are counted too.
     pub async fn serve(self, listener: TcpListener) {
         let admin = Arc::new(self);
+        let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+        let open = Arc::default();
         loop {
+            let Ok(place) = Arc::clone(&places).acquire_owned().await else {
+                return;
+            };
             let stream = match listener.accept().await {
                 Ok((stream, _)) => stream,
                 Err(error) => {
                     warn!(%error, "accept failed on the admin listener");
-                    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
                     continue;
                 }
             };
             let admin = Arc::clone(&admin);
+            let activity = Activity::new(&open);
+            let socket = activity.watch(stream);
             let service = service_fn(move |request: Request<hyper::body::Incoming>| {
                 let answer = admin.answer(request.method(), request.uri().path());
                 async move { Ok::<_, Infallible>(answer) }
             });
             tokio::spawn(async move {
-                let mut builder = http1::Builder::new();
-                builder
+                let connection = http1::Builder::new()
                     .timer(TokioTimer::new())
-                    .header_read_timeout(std::time::Duration::from_secs(30));
-                if let Err(error) = builder
-                    .serve_connection(TokioIo::new(stream), service)
-                    .await
-                {
-                    debug!(%error, "admin connection ended");
+                    .serve_connection(TokioIo::new(socket), service);
+                tokio::select! {
+                    ended = connection => {
+                        if let Err(error) = ended {
+                            debug!(%error, "admin connection ended");
+                        }
+                    }
+                    () = activity.expired() => {}
                 }
+                drop(place);
             });
         }
     }

@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
+use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Semaphore;
 use tracing::{info, warn};
 
 use super::app::AppArgs;
@@ -16,12 +18,15 @@ use super::build;
 use crate::admin::{Admin, Readiness};
 use crate::database::{Pools, Settings};
 use crate::deploy::{Loader, engine_settings};
-use crate::gateway::{self, Drain, Gateway};
+use crate::gateway::{Drain, Gateway, Server};
 use crate::runtime::Runtime;
 use crate::telemetry::{Telemetry, logs};
 
 /// A second signal ends the host at once, with the status that a shell gives to a process killed by SIGTERM.
 const STOPPED_AT_ONCE: i32 = 143;
+
+/// File descriptors that are not clients' connections: the database's, the admin listener's, files, the log.
+const OWN_DESCRIPTORS: usize = 256;
 
 #[derive(Debug, Args)]
 pub struct Up {
@@ -80,6 +85,7 @@ impl Up {
         for warning in &app.warnings {
             warn!("{warning}");
         }
+        let descriptors = raise_descriptor_limit();
         // Before compiling, which takes time: a taken port is known at once.
         let listener = bind(self.listen, "--listen").await?;
         let admin_listener = bind(self.admin_listen, "--admin-listen").await?;
@@ -111,7 +117,13 @@ impl Up {
 
         let shutdown = first_signal(readiness)?;
         let drain_timeout = Duration::from_secs(self.drain_timeout);
-        let drained = gateway::serve(listener, gateway, shutdown, drain_timeout).await;
+        let server = Server {
+            listener,
+            gateway,
+            max_connections: descriptors.saturating_sub(OWN_DESCRIPTORS).max(64),
+            drain_timeout,
+        };
+        let drained = server.serve(shutdown).await;
         admin.abort();
         match drained {
             Drain::Complete => {
@@ -124,6 +136,20 @@ impl Up {
             ),
         }
     }
+}
+
+/// Takes as many file descriptors as the system grants: each connection needs one, and shells start with as few as 1,024.
+fn raise_descriptor_limit() -> usize {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        warn!(%error, "the limit of open files can't be raised");
+    }
+    let limit = getrlimit(Resource::Nofile).current;
+    limit
+        .and_then(|limit| usize::try_from(limit).ok())
+        .unwrap_or(Semaphore::MAX_PERMITS)
+        .min(Semaphore::MAX_PERMITS)
 }
 
 async fn bind(address: SocketAddr, flag: &str) -> Result<TcpListener> {

@@ -1,49 +1,62 @@
 //! Bodies: the request's, cut at the function's limit, and the response's, observed to its end.
 
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
+use std::time::Instant;
 
 use bytes::{Buf, Bytes};
-use http_body::{Frame, SizeHint};
+use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::Full;
 use hyper::body::Incoming;
-use tokio::time::Sleep;
+use tokio::task::AbortHandle;
 use wasmtime_wasi_http::{Error, WasiBody};
 
+use super::connection::OpenResponse;
 use super::request::InFlight;
-use crate::telemetry::red::Reason;
+use crate::telemetry::red::{Observation, Reason};
 
 /// A response's body.
 #[derive(Debug)]
-pub enum Body {
-    /// The host's own.
-    Text(Full<Bytes>),
-    /// A function's.
-    Function(Box<FunctionBody>),
+pub struct Body {
+    content: Content,
+    /// Observed until the client has taken the body.
+    _observation: Option<Observation>,
+    open: Option<OpenResponse>,
 }
 
-/// A function's response, from its head to its end.
+#[derive(Debug)]
+enum Content {
+    Whole(Full<Bytes>),
+    Streamed(Box<FunctionBody>),
+}
+
+/// A function's response that is still being made.
 #[derive(Debug)]
 pub struct FunctionBody {
     inner: WasiBody,
-    /// `None` when the response has ended.
-    request: Option<InFlight>,
-    deadline: Pin<Box<Sleep>>,
+    request: Shared,
+    reaper: AbortHandle,
+    ended: bool,
     /// Bytes that `Content-Length` promises and that haven't come.
     left: Option<u64>,
 }
+
+/// The request, until somebody ends it: the body when it ends, or the reaper when its time is over. The body can't keep the time
+/// itself: nobody polls it while the client doesn't read.
+#[derive(Clone, Debug)]
+struct Shared(Arc<Mutex<Option<InFlight>>>);
 
 /// Why a response ended before its end. The client sees a cut connection, the operator the reason in the metrics.
 #[derive(Debug, thiserror::Error)]
 pub enum Cut {
     #[error("the function's time was over")]
     Timeout,
+    #[error("the function ended before its response did")]
+    Ended,
     #[error("the function failed after the response's head: {0}")]
     Function(Error),
-    #[error("the function's instance ended after the response's head")]
-    Ended,
 }
 
 /// A request's body of at most so many bytes.
@@ -52,58 +65,63 @@ pub struct Limited {
     inner: Incoming,
     limit: u64,
     left: u64,
-    /// Set when the client sent more.
-    pub exceeded: Arc<AtomicBool>,
+    upload: Arc<Upload>,
 }
 
-// === impl FunctionBody ===
+/// What became of a request's body.
+#[derive(Debug, Default)]
+pub struct Upload(AtomicU8);
 
-impl FunctionBody {
-    /// `left` is the response's `Content-Length`; 0 also for a response that has no body whatever its headers say.
-    pub(super) fn new(
-        inner: WasiBody,
-        request: InFlight,
-        deadline: Pin<Box<Sleep>>,
-        left: Option<u64>,
-    ) -> Self {
-        let mut body = Self {
-            inner,
-            request: Some(request),
-            deadline,
-            left,
-        };
-        if left == Some(0) || http_body::Body::is_end_stream(&body.inner) {
-            body.complete();
-        }
-        body
-    }
-
-    fn complete(&mut self) {
-        if let Some(request) = self.request.take() {
-            request.complete();
-        }
-    }
-
-    fn fail(&mut self, reason: Reason) {
-        if let Some(request) = self.request.take() {
-            request.cut(reason);
-        }
-    }
-}
-
-impl Drop for FunctionBody {
-    fn drop(&mut self) {
-        // The client left. A guest that died while nobody read its response counts as what it is.
-        let reason = self.request.as_ref().and_then(InFlight::failure);
-        self.fail(reason.unwrap_or(Reason::ClientDisconnect));
-    }
-}
+const EXCEEDED: u8 = 1;
+const INTERRUPTED: u8 = 2;
 
 // === impl Body ===
 
+impl Body {
+    /// A function's whole response.
+    pub fn whole(bytes: Bytes, observation: Option<Observation>) -> Self {
+        Self {
+            content: Content::Whole(Full::new(bytes)),
+            _observation: observation,
+            open: None,
+        }
+    }
+
+    /// A function's response of which only the head is known. `left` is its `Content-Length`.
+    pub(super) fn streamed(
+        inner: WasiBody,
+        request: InFlight,
+        deadline: Instant,
+        left: Option<u64>,
+    ) -> Self {
+        let request = Shared(Arc::new(Mutex::new(Some(request))));
+        let late = request.clone();
+        let reaper = tokio::spawn(async move {
+            tokio::time::sleep_until(deadline.into()).await;
+            late.fail(Reason::Timeout);
+        });
+        Self {
+            content: Content::Streamed(Box::new(FunctionBody {
+                inner,
+                request,
+                reaper: reaper.abort_handle(),
+                ended: false,
+                left,
+            })),
+            _observation: None,
+            open: None,
+        }
+    }
+
+    /// Keeps `open` for as long as the body is not taken.
+    pub fn keep(&mut self, open: OpenResponse) {
+        self.open = Some(open);
+    }
+}
+
 impl From<Bytes> for Body {
-    fn from(text: Bytes) -> Self {
-        Self::Text(Full::new(text))
+    fn from(bytes: Bytes) -> Self {
+        Self::whole(bytes, None)
     }
 }
 
@@ -115,58 +133,25 @@ impl http_body::Body for Body {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
-        let body = match self.get_mut() {
-            Self::Text(text) => {
-                return Pin::new(text)
-                    .poll_frame(cx)
-                    .map_err(|never| match never {});
-            }
-            Self::Function(body) => body.as_mut(),
-        };
-        if body.request.is_some() && body.deadline.as_mut().poll(cx).is_ready() {
-            body.fail(Reason::Timeout);
-            return Poll::Ready(Some(Err(Cut::Timeout)));
-        }
-        match ready!(Pin::new(&mut body.inner).poll_frame(cx)) {
-            // Wasmtime ends the body of a guest that died as it ends one that is complete.
-            None => match body.request.as_ref().and_then(InFlight::failure) {
-                Some(reason) => {
-                    body.fail(reason);
-                    Poll::Ready(Some(Err(Cut::Ended)))
-                }
-                None => {
-                    body.complete();
-                    Poll::Ready(None)
-                }
-            },
-            Some(Ok(frame)) => {
-                if let (Some(left), Some(data)) = (&mut body.left, frame.data_ref()) {
-                    *left = left.saturating_sub(data.remaining() as u64);
-                    if *left == 0 {
-                        body.complete();
-                    }
-                }
-                Poll::Ready(Some(Ok(frame)))
-            }
-            Some(Err(error)) => {
-                let reason = body.request.as_ref().and_then(InFlight::failure);
-                body.fail(reason.unwrap_or(Reason::Error));
-                Poll::Ready(Some(Err(Cut::Function(error))))
-            }
+        match &mut self.get_mut().content {
+            Content::Whole(bytes) => Pin::new(bytes)
+                .poll_frame(cx)
+                .map_err(|never| match never {}),
+            Content::Streamed(body) => body.poll(cx),
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        match self {
-            Self::Text(text) => text.is_end_stream(),
-            Self::Function(body) => body.left == Some(0) || body.inner.is_end_stream(),
+        match &self.content {
+            Content::Whole(bytes) => bytes.is_end_stream(),
+            Content::Streamed(body) => body.ended,
         }
     }
 
     fn size_hint(&self) -> SizeHint {
-        match self {
-            Self::Text(text) => text.size_hint(),
-            Self::Function(body) => match body.left {
+        match &self.content {
+            Content::Whole(bytes) => bytes.size_hint(),
+            Content::Streamed(body) => match body.left {
                 Some(left) => SizeHint::with_exact(left),
                 None => body.inner.size_hint(),
             },
@@ -174,16 +159,100 @@ impl http_body::Body for Body {
     }
 }
 
+// === impl FunctionBody ===
+
+impl FunctionBody {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
+        if self.ended {
+            return Poll::Ready(None);
+        }
+        if self.request.is_over() {
+            return Poll::Ready(Some(Err(Cut::Timeout)));
+        }
+        let frame = match ready!(Pin::new(&mut self.inner).poll_frame(cx)) {
+            // Wasmtime ends the body of a guest that died as it ends one that is complete.
+            None => match self.request.failure() {
+                Some(reason) => {
+                    self.request.fail(reason);
+                    return Poll::Ready(Some(Err(Cut::Ended)));
+                }
+                None => {
+                    self.complete();
+                    return Poll::Ready(None);
+                }
+            },
+            Some(Ok(frame)) => frame,
+            Some(Err(error)) => {
+                let reason = self.request.failure();
+                self.request.fail(reason.unwrap_or(Reason::Error));
+                return Poll::Ready(Some(Err(Cut::Function(error))));
+            }
+        };
+        if let (Some(left), Some(data)) = (&mut self.left, frame.data_ref()) {
+            *left = left.saturating_sub(data.remaining() as u64);
+            if *left == 0 {
+                self.complete();
+            }
+        }
+        Poll::Ready(Some(Ok(frame)))
+    }
+
+    fn complete(&mut self) {
+        self.ended = true;
+        if let Some(request) = self.request.take() {
+            drop(request.complete());
+        }
+    }
+}
+
+impl Drop for FunctionBody {
+    fn drop(&mut self) {
+        self.reaper.abort();
+        // The client left. A guest that died while nobody read its response counts as what it is.
+        let reason = self.request.failure();
+        self.request
+            .fail(reason.unwrap_or(Reason::ClientDisconnect));
+    }
+}
+
+// === impl Shared ===
+
+impl Shared {
+    fn take(&self) -> Option<InFlight> {
+        self.lock().take()
+    }
+
+    fn is_over(&self) -> bool {
+        self.lock().is_none()
+    }
+
+    fn failure(&self) -> Option<Reason> {
+        self.lock().as_ref().and_then(InFlight::failure)
+    }
+
+    fn fail(&self, reason: Reason) {
+        if let Some(request) = self.take() {
+            request.cut(reason);
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<InFlight>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 // === impl Limited ===
 
 impl Limited {
-    pub fn new(inner: Incoming, limit: u64) -> Self {
-        Self {
+    pub fn new(inner: Incoming, limit: u64) -> (Self, Arc<Upload>) {
+        let upload = Arc::<Upload>::default();
+        let limited = Self {
             inner,
             limit,
             left: limit,
-            exceeded: Arc::default(),
-        }
+            upload: Arc::clone(&upload),
+        };
+        (limited, upload)
     }
 }
 
@@ -205,12 +274,15 @@ impl http_body::Body for Limited {
                         Some(Ok(frame))
                     }
                     None => {
-                        self.exceeded.store(true, Ordering::Release);
+                        self.upload.0.store(EXCEEDED, Ordering::Release);
                         Some(Err(Error::HttpRequestBodySize(Some(self.limit))))
                     }
                 }
             }
-            Some(Err(error)) => Some(Err(error.into())),
+            Some(Err(_)) => {
+                self.upload.0.store(INTERRUPTED, Ordering::Release);
+                Some(Err(Error::ConnectionTerminated))
+            }
             None => None,
         })
     }
@@ -221,5 +293,19 @@ impl http_body::Body for Limited {
 
     fn size_hint(&self) -> SizeHint {
         self.inner.size_hint()
+    }
+}
+
+// === impl Upload ===
+
+impl Upload {
+    /// The client sent more than it may.
+    pub fn exceeded(&self) -> bool {
+        self.0.load(Ordering::Acquire) == EXCEEDED
+    }
+
+    /// The client left before the body's end, or sent something that isn't one.
+    pub fn interrupted(&self) -> bool {
+        self.0.load(Ordering::Acquire) == INTERRUPTED
     }
 }

@@ -2,8 +2,9 @@
 
 use std::net::SocketAddr;
 
+use http::header::HOST;
 use http::uri::{Authority, Scheme};
-use http::{HeaderMap, HeaderName, HeaderValue, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Uri, Version};
 use uuid::Uuid;
 
 use crate::manifest::RouteMatch;
@@ -96,21 +97,27 @@ pub fn request_id(headers: &HeaderMap) -> String {
         .map_or_else(|| Uuid::now_v7().to_string(), str::to_owned)
 }
 
-/// The request's absolute URI: what a guest's `authority` and `scheme` come from.
-pub fn absolute(uri: &Uri, headers: &HeaderMap, local: SocketAddr) -> Option<Uri> {
-    let authority = match uri.authority() {
-        Some(authority) => authority.clone(),
-        None => match headers.get(http::header::HOST) {
-            Some(host) => Authority::try_from(host.as_bytes()).ok()?,
-            // HTTP/1.0
-            None => Authority::try_from(local.to_string()).ok()?,
-        },
+/// The request's absolute URI: what a guest's `authority` and `scheme` come from. An error says what is wrong with its host.
+pub fn absolute<B>(request: &Request<B>, local: SocketAddr) -> Result<Uri, &'static str> {
+    const NO_HOST: &str = "The Host header names no host.";
+    let mut hosts = request.headers().get_all(HOST).iter();
+    let host = hosts.next();
+    if hosts.next().is_some() {
+        return Err("There are two Host headers.");
+    }
+    let authority = match (request.uri().authority(), host) {
+        (Some(authority), _) => authority.clone(),
+        (None, Some(host)) => Authority::try_from(host.as_bytes()).map_err(|_| NO_HOST)?,
+        (None, None) if request.version() == Version::HTTP_10 => {
+            Authority::try_from(local.to_string()).map_err(|_| NO_HOST)?
+        }
+        (None, None) => return Err("There is no Host header."),
     };
     let mut parts = http::uri::Parts::default();
     parts.scheme = Some(Scheme::HTTP);
     parts.authority = Some(authority);
-    parts.path_and_query = uri.path_and_query().cloned();
-    Uri::from_parts(parts).ok()
+    parts.path_and_query = request.uri().path_and_query().cloned();
+    Uri::from_parts(parts).map_err(|_| "The request's target is no path.")
 }
 
 #[cfg(test)]
@@ -134,15 +141,21 @@ mod tests {
     #[test]
     fn the_absolute_uri_takes_its_authority_from_where_there_is_one() {
         let local: SocketAddr = "127.0.0.1:3000".parse().unwrap();
-        let path: Uri = "/a?b".parse().unwrap();
-        let mut headers = HeaderMap::new();
-        let uri = |uri: &Uri, headers: &HeaderMap| {
-            absolute(uri, headers, local).map(|uri| uri.to_string())
+        let uri = |version, hosts: &[&str]| {
+            let mut request = Request::get("/a?b").version(version);
+            for host in hosts {
+                request = request.header(HOST, *host);
+            }
+            absolute(&request.body(()).unwrap(), local).map(|uri| uri.to_string())
         };
-        assert_eq!(uri(&path, &headers).unwrap(), "http://127.0.0.1:3000/a?b");
-        headers.insert("host", HeaderValue::from_static("wms.example"));
-        assert_eq!(uri(&path, &headers).unwrap(), "http://wms.example/a?b");
-        headers.insert("host", HeaderValue::from_static("not a host"));
-        assert_eq!(uri(&path, &headers), None);
+        let ok = |text: &str| Ok(text.to_owned());
+        assert_eq!(uri(Version::HTTP_10, &[]), ok("http://127.0.0.1:3000/a?b"));
+        assert_eq!(
+            uri(Version::HTTP_11, &["wms.example"]),
+            ok("http://wms.example/a?b")
+        );
+        for hosts in [&[][..], &["not a host"], &["a", "a"]] {
+            assert!(uri(Version::HTTP_11, hosts).is_err(), "{hosts:?}");
+        }
     }
 }

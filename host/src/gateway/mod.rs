@@ -5,6 +5,7 @@
 
 mod admission;
 mod body;
+mod connection;
 mod headers;
 mod problem;
 mod request;
@@ -12,6 +13,7 @@ mod server;
 
 pub use admission::Admission;
 pub use body::Body;
+pub use connection::Activity;
 pub use headers::RouteHeaders;
 pub use request::Gateway;
-pub use server::{Drain, serve};
+pub use server::{Drain, Server};

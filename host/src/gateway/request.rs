@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
+use bytes::{Bytes, BytesMut};
 use http::header::{CONNECTION, CONTENT_LENGTH};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
 use http_body::Body as _;
@@ -14,14 +15,18 @@ use hyper::body::Incoming;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Sleep;
 use tracing::{debug, warn};
-use wasmtime_wasi_http::WasiBody;
+use wasmtime_wasi_http::{Error, WasiBody};
 
-use super::body::{Body, FunctionBody, Limited};
+use super::body::{Body, Limited};
+use super::connection::OpenResponse;
 use super::headers::{self, REQUEST_ID};
 use super::problem::Problem;
 use crate::deploy::{Functions, LiveFunction};
 use crate::runtime::{Failure, HandleError, Ticket};
 use crate::telemetry::red::{Observation, Reason};
+
+/// Bytes. A response that says it has no more is taken from its instance whole before it is handed on.
+const WHOLE: u64 = 64 * 1024;
 
 /// Answers requests with the functions that are live.
 #[derive(Debug)]
@@ -33,7 +38,8 @@ pub struct Gateway {
 /// A request that a function has, from its admission to the end of its response.
 #[derive(Debug)]
 pub struct InFlight {
-    observation: Observation,
+    /// `None` once the response has been handed on.
+    observation: Option<Observation>,
     function: Arc<LiveFunction>,
     ticket: Ticket,
     request_id: String,
@@ -64,6 +70,7 @@ impl Gateway {
         request: Request<Incoming>,
         client: SocketAddr,
         local: SocketAddr,
+        open: OpenResponse,
     ) -> Response<Body> {
         let version = request.version();
         let request_id = headers::request_id(request.headers());
@@ -77,6 +84,7 @@ impl Gateway {
                 .headers_mut()
                 .insert(CONNECTION, HeaderValue::from_static("close"));
         }
+        response.body_mut().keep(open);
         response
     }
 
@@ -89,9 +97,12 @@ impl Gateway {
     ) -> Response<Body> {
         let started = Instant::now();
         let method = request.method().clone();
-        let Some(uri) = headers::absolute(request.uri(), request.headers(), local) else {
-            let none = self.functions.unmatched().observe(&method, started);
-            return refuse(none, Problem::BadRequest("The Host header names no host."));
+        let uri = match headers::absolute(&request, local) {
+            Ok(uri) => uri,
+            Err(fault) => {
+                let none = self.functions.unmatched().observe(&method, started);
+                return refuse(none, Problem::BadRequest(fault));
+            }
         };
         let Some((route, matched)) = self.functions.find(uri.path()) else {
             let none = self.functions.unmatched().observe(&method, started);
@@ -140,7 +151,7 @@ impl Gateway {
         *request.uri_mut() = uri;
 
         let in_flight = InFlight {
-            observation,
+            observation: Some(observation),
             function: Arc::clone(function),
             ticket: Ticket::new(request_id.clone()),
             request_id,
@@ -169,8 +180,7 @@ impl InFlight {
     ) -> Response<Body> {
         let method = request.method().clone();
         let (parts, body) = request.into_parts();
-        let body = Limited::new(body, max_body);
-        let exceeded = Arc::clone(&body.exceeded);
+        let (body, upload) = Limited::new(body, max_body);
         let request = Request::from_parts(parts, body.boxed_unsync());
 
         let mut sleep = Box::pin(tokio::time::sleep_until(deadline.into()));
@@ -181,11 +191,14 @@ impl InFlight {
             () = &mut sleep => None,
         };
         // The function saw its body end in an error and made something of it; the client is told what it was.
-        if exceeded.load(Ordering::Acquire) {
+        if upload.exceeded() {
             return self.fail(None, Problem::BodyTooLarge(max_body));
         }
+        if upload.interrupted() {
+            return self.interrupted();
+        }
         match handled {
-            Some(Ok(response)) => self.respond(response, &method, sleep),
+            Some(Ok(response)) => self.respond(response, &method, deadline, sleep).await,
             None => self.fail(Some(Reason::Timeout), Problem::Timeout),
             Some(Err(error)) => {
                 let (reason, problem) = verdict(&error);
@@ -197,40 +210,74 @@ impl InFlight {
         }
     }
 
-    fn respond(
+    /// Hands the response on: a small one whole, so that neither its instance nor its place waits for a slow client, and a
+    /// failure in its middle is still a problem; a large one, or one of unknown length, as it comes.
+    async fn respond(
         mut self,
         response: Response<WasiBody>,
         method: &Method,
-        deadline: Pin<Box<Sleep>>,
+        deadline: Instant,
+        sleep: Pin<Box<Sleep>>,
     ) -> Response<Body> {
-        let (parts, body) = response.into_parts();
-        self.status = parts.status;
-        self.observation.status(parts.status);
+        let (parts, mut body) = response.into_parts();
         let bodiless = method == Method::HEAD
             || parts.status == StatusCode::NO_CONTENT
             || parts.status == StatusCode::NOT_MODIFIED;
-        let left = if bodiless {
+        let length = if bodiless {
             Some(0)
         } else {
             content_length(&parts.headers)
         };
-        let body = FunctionBody::new(body, self, deadline, left);
-        Response::from_parts(parts, Body::Function(Box::new(body)))
+        let Some(length) = length.filter(|length| *length <= WHOLE) else {
+            self.status(parts.status);
+            let body = Body::streamed(body, self, deadline, length);
+            return Response::from_parts(parts, body);
+        };
+        let bytes = tokio::select! {
+            biased;
+            bytes = collect(&mut body, length) => bytes,
+            () = sleep => return self.fail(Some(Reason::Timeout), Problem::Timeout),
+        };
+        match bytes {
+            Ok(bytes) => {
+                self.status(parts.status);
+                let observation = self.complete();
+                Response::from_parts(parts, Body::whole(bytes, observation))
+            }
+            Err(error) => {
+                warn!(function = %self.function.config.id, request_id = self.request_id, "the response's body: {error}");
+                let reason = self.failure().unwrap_or(Reason::Error);
+                self.fail(Some(reason), Problem::FunctionFailed)
+            }
+        }
+    }
+
+    fn status(&mut self, status: StatusCode) {
+        self.status = status;
+        if let Some(observation) = &mut self.observation {
+            observation.status(status);
+        }
     }
 
     /// No response came: the client gets a problem, and the instance, if one is at work, is thrown away.
     fn fail(mut self, reason: Option<Reason>, problem: Problem) -> Response<Body> {
-        self.status = problem.status();
-        self.observation.status(self.status);
+        self.status(problem.status());
         self.settle(reason);
         problem.into_response()
     }
 
-    /// The response has ended as it should.
-    pub fn complete(mut self) {
+    /// The client left in the middle of its request's body. Should it still read, it is told so.
+    fn interrupted(mut self) -> Response<Body> {
+        self.settle(Some(Reason::ClientDisconnect));
+        Problem::BadRequest("The body ended too early.").into_response()
+    }
+
+    /// The function's part has ended as it should. The observation lasts until the client has taken the response.
+    pub fn complete(mut self) -> Option<Observation> {
         let database = self.status.is_server_error() && self.ticket.database_failed();
         self.settle(database.then_some(Reason::Database));
         self.ticket.complete();
+        self.observation.take()
     }
 
     /// It ended otherwise. The ticket, dropped uncompleted, ends the instance.
@@ -240,8 +287,8 @@ impl InFlight {
 
     fn settle(&mut self, reason: Option<Reason>) {
         self.settled = true;
-        if let Some(reason) = reason {
-            self.observation.failed(reason);
+        if let (Some(reason), Some(observation)) = (reason, &self.observation) {
+            observation.failed(reason);
         }
         debug!(
             function = %self.function.config.id,
@@ -265,6 +312,27 @@ impl Drop for InFlight {
             self.settle(Some(Reason::ClientDisconnect));
         }
     }
+}
+
+/// The whole of a body that promises `length` bytes. A guest that dies ends it early, which is an error too.
+async fn collect(body: &mut WasiBody, length: u64) -> Result<Bytes, Error> {
+    let mut bytes = BytesMut::new();
+    // Beyond the promised bytes there is nothing to wait for.
+    while (bytes.len() as u64) < length {
+        match body.frame().await {
+            Some(Ok(frame)) => {
+                if let Ok(data) = frame.into_data() {
+                    if data.len() as u64 == length {
+                        return Ok(data);
+                    }
+                    bytes.extend_from_slice(&data);
+                }
+            }
+            Some(Err(error)) => return Err(error),
+            None => return Err(Error::HttpResponseIncomplete),
+        }
+    }
+    Ok(bytes.freeze())
 }
 
 fn content_length(headers: &HeaderMap) -> Option<u64> {

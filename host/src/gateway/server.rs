@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use hyper::service::service_fn;
@@ -11,11 +12,14 @@ use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
 use socket2::{SockFilter, SockRef};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
+use super::connection::Activity;
 use super::request::Gateway;
 
-/// A client has this long to send a request's head. It also ends connections that stay idle.
+/// A client has this long to send a request's head.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 /// Bytes of a request's head. hyper answers 431 beyond it.
 const MAX_HEAD: usize = 64 * 1024;
@@ -27,6 +31,10 @@ const MAX_STREAMS: u32 = 256;
 const LAME_DUCK: Duration = Duration::from_secs(1);
 /// How long handshakes that are under way when the host starts to drain may take to complete.
 const HANDSHAKES: Duration = Duration::from_millis(200);
+/// How long the last bytes of the last responses have to leave, once every request is answered.
+const FLUSH: Duration = Duration::from_millis(500);
+/// How often a draining host looks whether it is done.
+const POLL: Duration = Duration::from_millis(10);
 /// After an accept that failed, most likely for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -39,54 +47,113 @@ pub enum Drain {
     Cut,
 }
 
-/// Serves until `shutdown` resolves, then drains for at most `drain_timeout`.
-pub async fn serve(
-    listener: TcpListener,
+/// The gateway's listener, and what bounds it.
+#[derive(Debug)]
+pub struct Server {
+    pub listener: TcpListener,
+    pub gateway: Arc<Gateway>,
+    /// Beyond these, clients wait in the kernel's queue.
+    pub max_connections: usize,
+    /// From the first signal to the end.
+    pub drain_timeout: Duration,
+}
+
+/// What all connections share.
+#[derive(Debug)]
+struct Shared {
     gateway: Arc<Gateway>,
-    shutdown: impl Future<Output = ()>,
-    drain_timeout: Duration,
-) -> Drain {
-    let graceful = GracefulShutdown::new();
-    accept_until(shutdown, &listener, &gateway, &graceful).await;
+    places: Arc<Semaphore>,
+    /// Responses that haven't ended.
+    open: Arc<AtomicUsize>,
+    graceful: GracefulShutdown,
+}
 
-    gateway.drain();
-    hold_off_new_connections(&listener);
-    let handshakes = tokio::time::sleep(HANDSHAKES);
-    accept_until(handshakes, &listener, &gateway, &graceful).await;
-    drop(listener);
-    info!(connections = graceful.count(), "draining");
+// === impl Server ===
 
-    let lame_duck = async {
-        while graceful.count() > 0 {
-            tokio::time::sleep(Duration::from_millis(10)).await;
+impl Server {
+    /// Serves until `shutdown` resolves, then drains.
+    pub async fn serve(self, shutdown: impl Future<Output = ()>) -> Drain {
+        let shared = Shared {
+            gateway: self.gateway,
+            places: Arc::new(Semaphore::new(self.max_connections)),
+            open: Arc::default(),
+            graceful: GracefulShutdown::new(),
+        };
+        accept_until(shutdown, &self.listener, &shared).await;
+
+        let deadline = Instant::now() + self.drain_timeout;
+        shared.gateway.drain();
+        hold_off_new_connections(&self.listener);
+        let handshakes = tokio::time::sleep(HANDSHAKES);
+        accept_until(handshakes, &self.listener, &shared).await;
+        drop(self.listener);
+        info!(
+            connections = shared.graceful.count(),
+            requests = shared.open.load(Ordering::Acquire),
+            "draining"
+        );
+        match tokio::time::timeout_at(deadline, shared.drain()).await {
+            Ok(()) => Drain::Complete,
+            Err(_) => Drain::Cut,
         }
-    };
-    _ = tokio::time::timeout(LAME_DUCK.min(drain_timeout), lame_duck).await;
-
-    match tokio::time::timeout(drain_timeout, graceful.shutdown()).await {
-        Ok(()) => Drain::Complete,
-        Err(_) => Drain::Cut,
     }
 }
 
-async fn accept_until(
-    end: impl Future<Output = ()>,
-    listener: &TcpListener,
-    gateway: &Arc<Gateway>,
-    graceful: &GracefulShutdown,
-) {
-    let mut end = std::pin::pin!(end);
-    loop {
+// === impl Shared ===
+
+impl Shared {
+    /// Until every request is answered. A connection without one isn't waited for: nobody was promised anything on it.
+    async fn drain(self) {
+        let lame_duck = async {
+            while self.graceful.count() > 0 {
+                tokio::time::sleep(POLL).await;
+            }
+        };
+        _ = tokio::time::timeout(LAME_DUCK, lame_duck).await;
+        let answered = async {
+            let mut quiet = Duration::ZERO;
+            // What was answered last is still on its way to its client.
+            while quiet < FLUSH {
+                tokio::time::sleep(POLL).await;
+                quiet = match self.open.load(Ordering::Acquire) {
+                    0 => quiet + POLL,
+                    _ => Duration::ZERO,
+                };
+            }
+        };
         tokio::select! {
+            () = self.graceful.shutdown() => {}
+            () = answered => {}
+        }
+    }
+}
+
+async fn accept_until(end: impl Future<Output = ()>, listener: &TcpListener, shared: &Shared) {
+    let mut end = std::pin::pin!(end);
+    let mut failing = false;
+    loop {
+        let accept = async {
+            let place = Arc::clone(&shared.places).acquire_owned().await;
+            (listener.accept().await, place)
+        };
+        let (accepted, place) = tokio::select! {
             biased;
             () = &mut end => break,
-            accepted = listener.accept() => match accepted {
-                Ok((stream, client)) => connection(stream, client, gateway, graceful),
-                Err(error) => {
+            accepted = accept => accepted,
+        };
+        match (accepted, place) {
+            (Ok((stream, client)), Ok(place)) => {
+                failing = false;
+                connection(stream, client, shared, place);
+            }
+            (Err(error), _) => {
+                // Once per bout: it fails again and again while the cause lasts.
+                if !std::mem::replace(&mut failing, true) {
                     warn!(%error, "accept failed");
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
-            },
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+            (_, Err(_)) => break,
         }
     }
 }
@@ -110,12 +177,7 @@ fn hold_off_new_connections(listener: &TcpListener) {
     }
 }
 
-fn connection(
-    stream: TcpStream,
-    client: SocketAddr,
-    gateway: &Arc<Gateway>,
-    graceful: &GracefulShutdown,
-) {
+fn connection(stream: TcpStream, client: SocketAddr, shared: &Shared, place: OwnedSemaphorePermit) {
     // Small responses would wait for the client's delayed acknowledgement.
     if let Err(error) = stream.set_nodelay(true) {
         debug!(%error, "TCP_NODELAY");
@@ -127,10 +189,14 @@ fn connection(
             return;
         }
     };
-    let gateway = Arc::clone(gateway);
+    let activity = Activity::new(&shared.open);
+    let socket = activity.watch(stream);
+    let gateway = Arc::clone(&shared.gateway);
+    let requests = Arc::clone(&activity);
     let service = service_fn(move |request| {
         let gateway = Arc::clone(&gateway);
-        async move { Ok::<_, Infallible>(gateway.handle(request, client, local).await) }
+        let open = requests.open();
+        async move { Ok::<_, Infallible>(gateway.handle(request, client, local, open).await) }
     });
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder
@@ -144,13 +210,19 @@ fn connection(
         .timer(TokioTimer::new())
         .max_header_list_size(MAX_HEAD as u32)
         .max_concurrent_streams(MAX_STREAMS);
-    let watcher = graceful.watcher();
+    let watcher = shared.graceful.watcher();
     tokio::spawn(async move {
         let connection = builder
-            .serve_connection(TokioIo::new(stream), service)
+            .serve_connection(TokioIo::new(socket), service)
             .into_owned();
-        if let Err(error) = watcher.watch(connection).await {
-            debug!(%client, error = %error, "connection ended");
+        tokio::select! {
+            ended = watcher.watch(connection) => {
+                if let Err(error) = ended {
+                    debug!(%client, %error, "connection ended");
+                }
+            }
+            () = activity.expired() => debug!(%client, "connection closed: nothing moves on it"),
         }
+        drop(place);
     });
 }

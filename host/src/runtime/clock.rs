@@ -1,10 +1,10 @@
-//! How much CPU time a guest's own code has used.
+//! How much CPU time a guest has used, with what the host did for it in its calls.
 //!
-//! Wasmtime says when a guest is entered and left (call hooks); a guest that yields at an epoch tick, or waits inside a call, is
-//! not running, so the clock is stopped there too. All calls come from the one task that drives the instance.
+//! Wasmtime says when a guest is entered and left (call hooks); while the instance waits for something, or has yielded at an epoch
+//! tick, the clock is stopped. All calls come from the one task that drives the instance.
 
 use std::sync::LazyLock;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 static BASE: LazyLock<Instant> = LazyLock::new(Instant::now);
@@ -18,14 +18,26 @@ pub struct GuestClock {
     used: AtomicU64,
     /// Used and not yet taken by [`GuestClock::take`].
     unreported: AtomicU64,
+    /// The guest has waited since it was last entered.
+    waited: AtomicBool,
 }
 
 // === impl GuestClock ===
 
 impl GuestClock {
-    /// The guest runs from now on.
-    pub fn enter(&self) {
+    /// The guest runs from now on, if it didn't already. True: it has waited before, so ticks have passed that are not its own.
+    pub fn enter(&self) -> bool {
+        if self.entered.load(Relaxed) != 0 {
+            return false;
+        }
         self.entered.store(now(), Relaxed);
+        self.waited.swap(false, Relaxed)
+    }
+
+    /// The instance waits for something.
+    pub fn wait(&self) {
+        self.leave();
+        self.waited.store(true, Relaxed);
     }
 
     /// The guest doesn't run from now on. Harmless when it didn't.
@@ -72,8 +84,10 @@ mod tests {
         clock.leave();
         assert_eq!(clock.used(), Duration::ZERO);
 
-        clock.enter();
+        assert!(!clock.enter());
         std::thread::sleep(Duration::from_millis(5));
+        // A call to the host and back doesn't begin anew.
+        assert!(!clock.enter());
         clock.leave();
         let used = clock.used();
         assert!(used >= Duration::from_millis(5));
@@ -84,5 +98,10 @@ mod tests {
         assert_eq!(clock.take(), 0.0);
         clock.restart();
         assert_eq!(clock.used(), Duration::ZERO);
+
+        clock.wait();
+        assert!(clock.enter(), "it had waited");
+        clock.leave();
+        assert!(!clock.enter(), "and not since");
     }
 }

@@ -162,11 +162,13 @@ fn keep_time(store: &mut Store<InstanceState>, shared: &Arc<WorkerShared>) {
         move |mut store: StoreContextMut<'_, InstanceState>, event| {
             match event {
                 CallHook::CallingWasm | CallHook::ReturningFromHost => {
-                    hook.clock.enter();
-                    // Counted from here: ticks that passed while the guest waited are not its own.
-                    store.set_epoch_deadline(1);
+                    // Ticks that passed while the guest waited are not its own; those within a call that it makes are.
+                    if hook.clock.enter() {
+                        store.set_epoch_deadline(1);
+                    }
                 }
-                CallHook::ReturningFromWasm | CallHook::CallingHost => hook.clock.leave(),
+                CallHook::ReturningFromWasm => hook.clock.leave(),
+                CallHook::CallingHost => {}
             }
             Ok(())
         },
@@ -200,7 +202,9 @@ impl InstanceState {
             wasi: config.grants.wasi(&config.id, shared)?,
             http: WasiHttpCtx::new(),
             outbound_http: OutboundHttp,
-            postgres: config.grants.postgres(Arc::clone(&shared.database_failed)),
+            postgres: config
+                .grants
+                .postgres(config.limits.timeout, Arc::clone(&shared.database_failed)),
             memory: MemoryLimiter::new(config.limits.memory),
             config,
         })

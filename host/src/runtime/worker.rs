@@ -28,7 +28,9 @@ pub struct WorkerShared {
     pub database_failed: Arc<AtomicBool>,
     /// Requests whose response has not ended. Also says whose log lines these are.
     requests: Mutex<Vec<Stub>>,
-    /// A request was refused only because an earlier response has not ended: its end must wake the worker.
+    /// The guest has nothing left to do for the requests that it had.
+    at_rest: AtomicBool,
+    /// A request was refused only for what is left of an earlier one: its end must wake the worker.
     refused: AtomicBool,
     /// Take no more requests, and end as soon as none is left.
     retired: AtomicBool,
@@ -58,6 +60,7 @@ impl WorkerShared {
             clock: GuestClock::default(),
             database_failed: Arc::default(),
             requests: Mutex::default(),
+            at_rest: AtomicBool::new(true),
             refused: AtomicBool::new(false),
             retired: AtomicBool::new(false),
             abandoned: AtomicUsize::new(0),
@@ -86,8 +89,13 @@ impl WorkerShared {
         self.refused.load(Ordering::Acquire) && self.has_room()
     }
 
+    /// Alone, a request finds an instance without any rest of another: what a guest does after its response can trap too.
     fn has_room(&self) -> bool {
-        self.requests().len() < self.config.limits.instance_reuse.max_concurrent
+        let requests = self.requests().len();
+        match self.config.limits.instance_reuse.max_concurrent {
+            1 => requests == 0 && self.at_rest.load(Ordering::Acquire),
+            max => requests < max,
+        }
     }
 
     /// A request ended before its response did. An instance can't be told to stop one request, so it ends as a whole; with
@@ -176,6 +184,7 @@ impl WorkerState for Worker {
         request: Stub,
         _task: GuestTaskId,
     ) -> Pin<Box<dyn Future<Output = ()> + 'static + Send + Sync>> {
+        self.0.at_rest.store(false, Ordering::Release);
         if request.start(&self.0) {
             if self.0.requests().is_empty() {
                 self.0.clock.restart();
@@ -264,12 +273,14 @@ impl WorkerExpiration for Expiration {
     ) -> Poll<()> {
         let this = &mut *self;
         this.shared.waker.register(cx.waker());
+        this.shared
+            .at_rest
+            .store(status == WorkerStatus::Idle, Ordering::Release);
         // What changed before the waker was registered woke nobody.
         if this.shared.reconsider() {
             cx.waker().wake_by_ref();
         }
-        // The guest waits for something, so it isn't running.
-        this.shared.clock.leave();
+        this.shared.clock.wait();
         if this.shared.retired.load(Ordering::Acquire) && this.shared.requests().is_empty() {
             return Poll::Ready(());
         }

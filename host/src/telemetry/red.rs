@@ -25,9 +25,11 @@ const DURATION_BUCKETS: &[f64] = &[
 /// The `function` and `route` of a request that matches no route.
 pub const NONE: &str = "none";
 
-/// What the host itself can answer for a function: these series exist from the first scrape.
-const STATUSES_FROM_START: [StatusCode; 4] = [
+/// Success, and what the host itself can answer for a function: these series exist from the first scrape.
+const STATUSES_FROM_START: [StatusCode; 6] = [
     StatusCode::OK,
+    StatusCode::METHOD_NOT_ALLOWED,
+    StatusCode::PAYLOAD_TOO_LARGE,
     StatusCode::INTERNAL_SERVER_ERROR,
     StatusCode::SERVICE_UNAVAILABLE,
     StatusCode::GATEWAY_TIMEOUT,

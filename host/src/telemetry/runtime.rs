@@ -83,7 +83,7 @@ impl RuntimeMetrics {
             cpu: CounterVec::new(
                 Opts::new(
                     "flowviz_function_cpu_seconds_total",
-                    "CPU time used by the function's own code.",
+                    "CPU time used by the function and the calls that it makes, without its waits.",
                 ),
                 &["function"],
             )?,
