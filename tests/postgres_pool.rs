@@ -86,21 +86,20 @@ async fn a_transaction_keeps_its_connection() -> Result<()> {
                 format!("SELECT current_setting('flowviz.mine', true) = '{number}'"),
             );
             let same = script(&["BEGIN", &insert, &set, "SELECT pg_sleep(0.01)", &get]);
-            // Left open, and so rolled back.
-            let got = database.ask("script", same.clone()).await?;
-            ensure!(
-                got == json!({ "ok": [["DbValue::Boolean(true)"]] }),
-                "{got}"
-            );
+            // Some are left open, and so rolled back. Each costs PgBouncer a connection, and it makes new ones one by one.
+            if number % 8 == 0 {
+                let got = database.ask("script", same.clone()).await?;
+                ensure!(
+                    got == json!({ "ok": [["DbValue::Boolean(true)"]] }),
+                    "{got}"
+                );
+            }
             let end = if number % 2 == 0 {
                 "COMMIT"
             } else {
                 "ROLLBACK"
             };
-            let mut ended = same;
-            if let Some(statements) = ended["statements"].as_array_mut() {
-                statements.push(json!(end));
-            }
+            let ended = script(&["BEGIN", &insert, &set, "SELECT pg_sleep(0.01)", &get, end]);
             let got = database.ask("script", ended).await?;
             ensure!(got["ok"].is_array(), "{got}");
             Ok(())
