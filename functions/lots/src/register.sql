@@ -46,6 +46,7 @@ checked AS (
         draft.production_run_id IS NULL OR run.id IS NOT NULL AS run_known,
         draft.production_run_id IS NULL OR coalesce(run.status = 'ACTIVE', false) AS run_active,
         draft.phase_id IS NULL OR EXISTS (SELECT FROM phases WHERE id = draft.phase_id) AS phase_known,
+        draft.metadata IS NULL OR metadata_fits(draft.metadata) AS metadata_fits,
         (SELECT string_agg(place::text, ',' ORDER BY place) FROM parent WHERE lot_id IS NULL) AS parents_unknown
     FROM draft
     LEFT JOIN run ON true
@@ -55,7 +56,8 @@ registered AS (
         (id, lot_code, lot_type, production_run_id, phase_id, operator_id, weight_kg, temperature_c, metadata)
     SELECT id, lot_code, lot_type, production_run_id, phase_id, operator_id, weight_kg, temperature_c, metadata
     FROM checked
-    WHERE $4::text::boolean AND operator_known AND run_active AND phase_known AND parents_unknown IS NULL
+    WHERE $4::text::boolean AND operator_known AND run_active AND phase_known AND metadata_fits
+        AND parents_unknown IS NULL
     ON CONFLICT (lot_code) DO NOTHING
     RETURNING *
 ),
@@ -71,6 +73,7 @@ SELECT
     checked.run_known,
     checked.run_active,
     checked.phase_known,
+    checked.metadata_fits,
     checked.parents_unknown,
     checked.run_code,
     lot.id::text,

@@ -1,4 +1,5 @@
--- What must hold for a lot whoever writes: its status follows its decisions, and its links keep the rules of traceability.
+-- What must hold for a lot whoever writes: its status follows its decisions, its metadata has a bound, and its links keep
+-- the rules of traceability.
 -- The rules are statement triggers. Under READ COMMITTED each statement of a plpgsql function takes a new snapshot, so what
 -- is read after the row locks includes everything that was committed while waiting for them. A single data-modifying CTE
 -- could not promise that: all its parts share the snapshot from before the wait.
@@ -63,6 +64,27 @@ CREATE TRIGGER qc_decisions_set_status
     AFTER INSERT ON qc_decisions
     REFERENCING NEW TABLE AS recorded
     FOR EACH STATEMENT EXECUTE FUNCTION qc_decisions_set_status();
+
+-- === Metadata ===
+
+-- Bounded by the octets that a reader gets: jsonb writes numbers out, so five octets of a request can be 309 here, and a page of
+-- lots would outgrow the memory of whoever lists them.
+CREATE FUNCTION metadata_fits(metadata jsonb) RETURNS boolean
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN octet_length(metadata::text) <= 16384;
+
+CREATE FUNCTION lots_refuse_metadata() RETURNS trigger
+LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'The metadata of lot % has more than 16 KiB.', NEW.lot_code USING ERRCODE = 'check_violation';
+END
+$$;
+
+-- A trigger and no CHECK, which would also refuse every later change of a lot that is here already and has more: its status, too.
+CREATE TRIGGER lots_metadata_fits
+    BEFORE INSERT OR UPDATE OF metadata ON lots
+    FOR EACH ROW WHEN (NOT metadata_fits(NEW.metadata))
+    EXECUTE FUNCTION lots_refuse_metadata();
 
 -- === Links ===
 
