@@ -14,6 +14,9 @@ const ROLES: &[Role] = &[Role::Admin, Role::Manager, Role::Auditor, Role::Operat
 
 const NOTES_MAX_CHARS: usize = 1000;
 
+/// Room for any signature; a page of decisions has to fit into a function's memory.
+const SIGNATURE_MAX_CHARS: usize = 4096;
+
 /// What a HOLD or a FAIL must say for itself.
 const REASON_MIN_CHARS: usize = 10;
 
@@ -42,7 +45,7 @@ pub async fn record(request: Request) -> Outcome {
     ];
     let rows = Database::connect()
         .await?
-        .query(include_str!("record.sql"), parameters)
+        .write(include_str!("record.sql"), parameters)
         .await?;
     let row = rows.first();
     caller.admit(row, ROLES, submission.draft.operator_id)?;
@@ -82,13 +85,27 @@ fn settle(mut submission: Submission<Draft>, row: &Row) -> Result<Decision, Prob
     )))
 }
 
+/// What notes say, without the blanks around it; `None` where they say nothing.
+fn said(notes: &str) -> Option<String> {
+    let blank = |c: char| {
+        // The zero-width ones are no white space to Unicode, and yet nobody sees them.
+        c.is_whitespace()
+            || c.is_control()
+            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}')
+    };
+    let said = notes.trim_matches(blank);
+    (!said.is_empty()).then(|| said.to_owned())
+}
+
 // === impl Draft ===
 
 impl Draft {
     fn read(form: &mut Form<'_>, caller: Caller) -> Self {
         let (lot_id, verdict) = (form.uuid("lot_id"), form.name::<Verdict>("decision"));
-        let notes = form.text("notes", 0..=NOTES_MAX_CHARS);
-        let reason = notes.as_deref().unwrap_or_default().trim();
+        let notes = form
+            .text("notes", 0..=NOTES_MAX_CHARS)
+            .and_then(|notes| said(&notes));
+        let reason = notes.as_deref().unwrap_or_default();
         if matches!(verdict, Some(Verdict::Hold | Verdict::Fail))
             && reason.chars().count() < REASON_MIN_CHARS
         {
@@ -105,7 +122,7 @@ impl Draft {
             decision: form.required("decision", verdict).map(Verdict::as_str),
             notes,
             temperature_c: form.decimal("temperature_c", Celsius::whole(-50)..=Celsius::whole(100)),
-            digital_signature: form.text("digital_signature", 0..=wms::form::BODY_MAX_BYTES),
+            digital_signature: form.text("digital_signature", 0..=SIGNATURE_MAX_CHARS),
         }
     }
 }
@@ -140,6 +157,38 @@ mod tests {
                 r#""decision":"{decision}","notes":"túl meleg!""#
             )));
         }
+    }
+
+    #[test]
+    fn blanks_of_all_kinds_say_nothing() {
+        for blank in [
+            "",
+            " ",
+            "\t\n",
+            "\u{a0}",
+            "\u{3000}\u{2003}",
+            "\u{200b}\u{feff}",
+        ] {
+            assert_eq!(said(blank), None, "{blank:?}");
+        }
+        assert_eq!(
+            said("\u{a0}door was open\n").as_deref(),
+            Some("door was open")
+        );
+        assert!(!is_sound(
+            r#""decision":"HOLD","notes":"123456789\u00a0\u00a0\u2003""#
+        ));
+    }
+
+    #[test]
+    fn a_signature_has_an_end() {
+        let signed = |length| {
+            is_sound(&format!(
+                r#""decision":"PASS","digital_signature":"{}""#,
+                "s".repeat(length)
+            ))
+        };
+        assert!(signed(SIGNATURE_MAX_CHARS) && !signed(SIGNATURE_MAX_CHARS + 1));
     }
 
     #[test]

@@ -1,5 +1,5 @@
 -- Records a decision.
--- $1 the caller's id; $2 the roles that may; $3 the draft as JSON; $4 whether the body had no fault of its own.
+-- $1 the caller's id; $2 the roles that may; $3 the draft as JSON, its notes NULL where they are blank; $4 whether the body had no fault of its own.
 -- No row: the caller is unknown. A row without `id`: nothing was written, the other columns say why.
 WITH caller AS (
     SELECT id, role FROM users WHERE id = $1::text::uuid
@@ -34,7 +34,7 @@ measured AS (
     LEFT JOIN qc_gates gate ON gate.id = draft.qc_gate_id
 ),
 checked AS (
-    SELECT *, limit_exceeded AND may_override AND coalesce(btrim(notes) <> '', false) AS overridden
+    SELECT *, limit_exceeded AND may_override AND notes IS NOT NULL AS overridden
     FROM measured
 ),
 recorded AS (
