@@ -295,12 +295,104 @@ async fn bad_requests_are_told_all_their_faults_at_once() -> Result<()> {
         "cursor=forged",
         "lot_type=raw",
         "status=x",
+        "created_from=0000-01-01T00:00:00Z",
+        "created_to=9999-12-31T23:59:59-12:00",
     ] {
-        operator
-            .get(&format!("/api/lots?{query}"))
-            .await?
-            .is_problem(422, "validation");
+        let answer = operator.get(&format!("/api/lots?{query}")).await?;
+        answer.is_problem(422, "validation");
+        let name = query.split('=').next().unwrap_or_default();
+        let place = &answer.body["errors"][0]["loc"];
+        assert_eq!(place, &json!(["query", name]), "{query}");
     }
+    // What the database can hold, it is asked for.
+    for path in [
+        "/api/lots?created_from=0001-01-01T00:00:00Z&created_to=9999-12-31T23:59:59Z",
+        "/api/lots?created_from=2026-06-30T23:59:60.5Z",
+        "/api/lots?code_prefix=%F0%9F%A5%99%EF%BF%BD",
+        "/api/lots?production_run_id=%7B00000000-0000-0000-0000-000000000000%7D",
+        "/api/qc-decisions?gate_number=-9999999.999",
+    ] {
+        let answer = operator.get(path).await?;
+        assert_eq!(answer.status, StatusCode::OK, "{path}: {}", answer.body);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn metadata_is_bounded_as_it_is_stored() -> Result<()> {
+    let wms = Wms::start().await?;
+    let operator = User::login(&wms, "operator").await?;
+    let register = |code: &str, metadata: String| {
+        // Written by hand: a number must reach the function as `1e308`.
+        let body = format!(r#"{{"lot_code":"{code}","metadata":{metadata}}}"#);
+        Answer::to(
+            wms.http
+                .post(wms.host.url("/api/lots"))
+                .bearer_auth(&operator.token)
+                .header("content-type", "application/json")
+                .body(body),
+        )
+    };
+    let text = |text: String| format!(r#"{{"a":"{text}"}}"#);
+    // As jsonb writes it: `{"a": "..."}`.
+    let longest = 16 * 1024 - r#"{"a": ""}"#.len();
+    let full = register("FULL", text("x".repeat(longest))).await?;
+    assert_eq!(full.status, StatusCode::CREATED, "{}", full.body);
+    for (code, metadata) in [
+        ("ONE-MORE", text("x".repeat(longest + 1))),
+        ("LONG", text("x".repeat(255_000))),
+        ("WIDE", text("é".repeat(9_000))),
+        // 13 MB once the numbers are written out.
+        (
+            "NUMBERS",
+            format!(r#"{{"a":[{}1]}}"#, "1e308,".repeat(42_000)),
+        ),
+    ] {
+        let answer = register(code, metadata).await?;
+        answer.is_problem(422, "validation");
+        assert_eq!(answer.faults(), ["body.metadata too_long"], "{code}");
+        assert!(answer.body["detail"].to_string().contains("16 KiB"));
+        operator
+            .get(&format!("/api/lots/{code}"))
+            .await?
+            .is_problem(404, "lot-not-found");
+    }
+
+    // Together with what else is wrong.
+    let nowhere = "00000000-0000-0000-0000-00000000dead";
+    let metadata = json!({ "a": "x".repeat(20_000) });
+    let answer = operator
+        .post(
+            "/api/lots",
+            json!({ "lot_code": "", "phase_id": nowhere, "metadata": metadata }),
+        )
+        .await?;
+    assert_eq!(
+        answer.faults(),
+        [
+            "body.lot_code string_too_short",
+            "body.metadata too_long",
+            "body.phase_id unknown_reference",
+        ]
+    );
+
+    // Whoever writes; but a lot that has more from former times can still be decided on.
+    let database = wms.database().await?;
+    let insert = "INSERT INTO lots (lot_code, metadata) VALUES ('OLD', jsonb_build_object('a', repeat('x', 20000)))";
+    let refused = database.batch_execute(insert).await.unwrap_err();
+    assert_eq!(
+        refused.code(),
+        Some(&tokio_postgres::error::SqlState::CHECK_VIOLATION)
+    );
+    database
+        .batch_execute(&format!(
+            "ALTER TABLE lots DISABLE TRIGGER lots_metadata_fits; {insert}; ALTER TABLE lots ENABLE TRIGGER lots_metadata_fits"
+        ))
+        .await?;
+    let old = operator.get("/api/lots/OLD").await?;
+    let decision = json!({ "lot_id": old.body["id"], "decision": "PASS" });
+    let decided = operator.post("/api/qc-decisions", decision).await?;
+    assert_eq!(decided.status, StatusCode::CREATED, "{}", decided.body);
     Ok(())
 }
 
@@ -445,10 +537,18 @@ async fn links_and_decisions_keep_the_rules() -> Result<()> {
     decide(&manager, &freezing, "PASS", silent)
         .await?
         .is_problem(409, "ccp-limit-exceeded");
-    assert_eq!(
-        decide(&manager, &freezing, "PASS", warm).await?.status,
-        StatusCode::CREATED
-    );
+    for blank in ["", "\t\n", "\u{a0}", "\u{2003}\u{3000}", "\u{200b}"] {
+        let blank = json!({ "temperature_c": "-17.9", "notes": blank });
+        decide(&manager, &freezing, "PASS", blank)
+            .await?
+            .is_problem(409, "ccp-limit-exceeded");
+    }
+    let padded = json!({ "notes": "123456789\u{a0}\u{a0}" });
+    decide(&operator, &mixing, "HOLD", padded)
+        .await?
+        .is_problem(422, "validation");
+    let overridden = decide(&manager, &freezing, "PASS", warm).await?;
+    assert_eq!(overridden.status, StatusCode::CREATED);
     let cold = json!({ "temperature_c": -18 });
     assert_eq!(
         decide(&operator, &freezing, "PASS", cold).await?.status,

@@ -24,6 +24,14 @@ pub struct Database(Connection);
 #[expect(missing_debug_implementations, reason = "the SDK's row has none")]
 pub struct Row(spin_sdk::pg::Row);
 
+/// Who is to blame for a value that the database refuses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Values {
+    /// We are: they passed rules of ours that leave nothing to refuse.
+    Known,
+    OfBody,
+}
+
 /// A parameter.
 pub fn text(value: impl ToString) -> ParameterValue {
     ParameterValue::Str(value.to_string())
@@ -51,22 +59,42 @@ pub fn json(value: &impl Serialize) -> Result<ParameterValue, Problem> {
 impl Database {
     pub async fn connect() -> Result<Self, Problem> {
         let url = settings::database_url().await?;
-        let connection = Connection::open(url)
-            .await
-            .map_err(|error| match problem(error) {
-                // Whatever keeps us from the database, the client can only come again.
-                other if other.kind() == Kind::Internal => unavailable("no connection"),
-                problem => problem,
-            })?;
+        let connection =
+            Connection::open(url)
+                .await
+                .map_err(|error| match problem(error, Values::Known) {
+                    // Whatever keeps us from the database, the client can only come again.
+                    other if other.kind() == Kind::Internal => unavailable("no connection"),
+                    problem => problem,
+                })?;
         Ok(Self(connection))
     }
 
-    /// Runs a statement to its end: when its rows are here, it is committed.
+    /// Runs a statement whose values are all known to fit. When its rows are here, it is committed.
     pub async fn query(
         &self,
         statement: &str,
         parameters: Vec<ParameterValue>,
     ) -> Result<Vec<Row>, Problem> {
+        self.run(statement, parameters, Values::Known).await
+    }
+
+    /// Runs a statement that writes what a body holds: a value that the database refuses is a fault of the body.
+    pub async fn write(
+        &self,
+        statement: &str,
+        parameters: Vec<ParameterValue>,
+    ) -> Result<Vec<Row>, Problem> {
+        self.run(statement, parameters, Values::OfBody).await
+    }
+
+    async fn run(
+        &self,
+        statement: &str,
+        parameters: Vec<ParameterValue>,
+        values: Values,
+    ) -> Result<Vec<Row>, Problem> {
+        let problem = |error| problem(error, values);
         let result = self.0.query(statement, parameters).await.map_err(problem)?;
         let rows = result.collect().await.map_err(problem)?;
         Ok(rows.into_iter().map(Row).collect())
@@ -117,11 +145,11 @@ fn unavailable(reason: &str) -> Problem {
     Kind::DatabaseUnavailable.because("The database can't be reached or is busy; try again soon.")
 }
 
-fn problem(error: Error) -> Problem {
+fn problem(error: Error, values: Values) -> Problem {
     match error {
         // The host's text may name the address, so it stays out of our log.
         Error::PgError(PgError::ConnectionFailed(_)) => unavailable("no connection"),
-        Error::PgError(PgError::QueryFailed(QueryError::DbError(error))) => refusal(&error),
+        Error::PgError(PgError::QueryFailed(QueryError::DbError(error))) => refusal(&error, values),
         // Without an SQLSTATE there was no answer: the connection broke.
         Error::PgError(PgError::QueryFailed(QueryError::Text(_))) => {
             unavailable("the connection broke")
@@ -132,7 +160,7 @@ fn problem(error: Error) -> Problem {
     }
 }
 
-fn refusal(error: &DbError) -> Problem {
+fn refusal(error: &DbError, values: Values) -> Problem {
     if let Some(kind) = broken_rule(&error.code) {
         return kind.because(&*error.message);
     }
@@ -145,7 +173,7 @@ fn refusal(error: &DbError) -> Problem {
             unavailable(&format!("SQLSTATE {}: {}", error.code, error.message))
         }
         // A value that passed our rules and not those of the column: the client's, and no reason for a 5xx.
-        (Some("22" | "23"), _) => {
+        (Some("22" | "23"), _) if values == Values::OfBody => {
             eprintln!("SQLSTATE {}: {}", error.code, error.message);
             let mut faults = Faults::default();
             faults.add(
@@ -175,6 +203,10 @@ mod tests {
     use super::*;
 
     fn kind(code: &str) -> Kind {
+        kind_for(code, Values::OfBody)
+    }
+
+    fn kind_for(code: &str, values: Values) -> Kind {
         let message = "secret detail".to_owned();
         let error = DbError {
             as_text: message.clone(),
@@ -184,7 +216,7 @@ mod tests {
             detail: None,
             extras: Vec::new(),
         };
-        refusal(&error).kind()
+        refusal(&error, values).kind()
     }
 
     #[test]
@@ -202,9 +234,18 @@ mod tests {
     }
 
     #[test]
+    fn a_body_is_blamed_only_where_there_is_one() {
+        assert_eq!(kind_for("22008", Values::Known), Kind::Internal);
+        assert_eq!(kind_for("57014", Values::Known), Kind::DatabaseUnavailable);
+    }
+
+    #[test]
     fn a_connection_error_keeps_its_text_to_itself() {
         let url = "postgres://app:hunter2@db/flowviz".to_owned();
-        let problem = problem(Error::PgError(PgError::ConnectionFailed(url)));
+        let problem = problem(
+            Error::PgError(PgError::ConnectionFailed(url)),
+            Values::Known,
+        );
         assert_eq!(problem.kind(), Kind::DatabaseUnavailable);
         assert!(!format!("{problem:?}").contains("hunter2"));
     }

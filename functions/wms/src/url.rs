@@ -4,9 +4,13 @@
 
 use crate::Faults;
 use crate::decimal::Decimal;
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, Datelike as _, SecondsFormat, Utc};
 use std::borrow::Cow;
+use std::ops::RangeInclusive;
 use uuid::Uuid;
+
+/// RFC 3339 writes the years from 0 to 9999, and the database has no year 0.
+const YEARS: RangeInclusive<i32> = 1..=9999;
 
 /// The last segment of a path, if it is a text that a database could hold.
 pub fn last_segment(path: &str) -> Option<String> {
@@ -122,21 +126,25 @@ impl<'a> Query<'a> {
         number
     }
 
-    /// A point in time, RFC 3339, as text in UTC.
+    /// A point in time, RFC 3339, as text in UTC. Years that the database doesn't know under these names are faults.
     pub fn time(&self, name: &'static str, faults: &mut Faults) -> Option<String> {
-        let time = DateTime::parse_from_rfc3339(self.get(name)?).ok();
+        let time = DateTime::parse_from_rfc3339(self.get(name)?)
+            .ok()
+            // A leap second becomes the second after it, as the database would have it; with a fraction it would have none.
+            .and_then(|time| DateTime::<Utc>::from_timestamp_micros(time.timestamp_micros()))
+            .filter(|time| YEARS.contains(&time.year()));
         if time.is_none() {
             faults.query(
                 name,
                 "datetime_parsing",
-                "must be an RFC 3339 time, such as 2026-01-15T06:00:00Z",
+                format!(
+                    "must be an RFC 3339 time of the years {} to {} in UTC, such as 2026-01-15T06:00:00Z",
+                    YEARS.start(),
+                    YEARS.end()
+                ),
             );
         }
-        Some(
-            time?
-                .with_timezone(&Utc)
-                .to_rfc3339_opts(SecondsFormat::Micros, true),
-        )
+        Some(time?.to_rfc3339_opts(SecondsFormat::Micros, true))
     }
 
     /// The query string as it was sent, with another value of `name`, which needs no encoding.
@@ -206,6 +214,32 @@ mod tests {
         assert!(faults.is_empty());
         assert_eq!(query.time("bad", &mut faults), None);
         assert!(!faults.is_empty());
+    }
+
+    #[test]
+    fn a_time_that_the_database_would_refuse_is_a_fault() {
+        let time = |text: &str| {
+            let mut faults = Faults::default();
+            let query = format!("t={text}");
+            let time = Query::of(Some(&query)).time("t", &mut faults);
+            assert_eq!(time.is_none(), !faults.is_empty(), "{text}");
+            time
+        };
+        for text in [
+            "0000-01-01T00:00:00Z",
+            "0001-01-01T00:00:00%2B01:00",
+            "9999-12-31T23:59:59-12:00",
+        ] {
+            assert_eq!(time(text), None, "{text}");
+        }
+        assert_eq!(time("9999-12-31T23:59:60Z"), None);
+        for text in ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999999Z"] {
+            assert!(time(text).is_some(), "{text}");
+        }
+        assert_eq!(
+            time("2026-06-30T23:59:60.5Z").as_deref(),
+            Some("2026-07-01T00:00:00.500000Z")
+        );
     }
 
     proptest! {
