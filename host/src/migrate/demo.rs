@@ -54,13 +54,14 @@ const fn user(
 pub struct Demo {
     /// `demo.sql`.
     pub sql: PathBuf,
-    /// For all the users; `None` generates one for each user that has none.
+    /// For all the users, whatever theirs was; `None` generates one for each user that has none.
     pub password: Option<String>,
 }
 
-/// What was loaded. `Display` shows the generated passwords: they are kept nowhere else.
+/// What was loaded. `Display` shows the users, with the passwords that were generated: those are kept nowhere else.
 pub struct DemoReport {
-    generated: Vec<(&'static str, String)>,
+    /// By email, each with the password that was generated for it now.
+    users: Vec<(&'static str, Option<String>)>,
     chosen: bool,
 }
 
@@ -78,12 +79,12 @@ impl Demo {
     }
 
     pub(super) async fn load(&self, client: &mut Client) -> Result<DemoReport, MigrateError> {
-        let sql = std::fs::read_to_string(&self.sql).map_err(|source| MigrateError::File {
+        let sql = std::fs::read_to_string(&self.sql).map_err(|error| MigrateError::File {
             path: self.sql.clone(),
-            source,
+            error,
         })?;
         let transaction = client.transaction().await?;
-        let mut generated = Vec::new();
+        let mut users = Vec::with_capacity(USERS.len());
         for user in &USERS {
             transaction
                 .execute(
@@ -99,35 +100,36 @@ impl Demo {
                 // The email belongs to another account: leave that alone.
                 None => continue,
             };
-            let password = match (&self.password, &current) {
-                (Some(chosen), Some(hash)) if verifies(chosen, hash) => continue,
-                (Some(chosen), _) => chosen.clone(),
-                (None, Some(_)) => continue,
-                (None, None) => {
-                    let password: String = Uuid::new_v4()
-                        .simple()
-                        .to_string()
-                        .chars()
-                        .take(GENERATED_LENGTH)
-                        .collect();
-                    generated.push((user.email, password.clone()));
-                    password
-                }
+            let generated = match (&self.password, &current) {
+                (None, None) => Some(generate()),
+                _ => None,
             };
-            transaction
-                .execute(
-                    "UPDATE users SET password_hash = $2 WHERE id = $1",
-                    &[&user.id, &hash(&password)?],
-                )
-                .await?;
+            let new = match (&self.password, &current) {
+                (Some(chosen), Some(hash)) if verifies(chosen, hash) => None,
+                (chosen, _) => chosen.as_ref().or(generated.as_ref()),
+            };
+            if let Some(password) = new {
+                transaction
+                    .execute(
+                        "UPDATE users SET password_hash = $2 WHERE id = $1",
+                        &[&user.id, &hash(password)?],
+                    )
+                    .await?;
+            }
+            users.push((user.email, generated));
         }
         execute_file(transaction.client(), "demo.sql", &sql).await?;
         transaction.commit().await?;
         Ok(DemoReport {
-            generated,
+            users,
             chosen: self.password.is_some(),
         })
     }
+}
+
+fn generate() -> String {
+    let random = Uuid::new_v4().simple().to_string();
+    random.chars().take(GENERATED_LENGTH).collect()
 }
 
 fn hash(password: &str) -> Result<String, MigrateError> {
@@ -168,19 +170,22 @@ impl fmt::Debug for DemoReport {
 
 impl fmt::Display for DemoReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "demonstration data is loaded: {} users", USERS.len())?;
+        f.write_str("demonstration data is loaded. Its users")?;
         if self.chosen {
-            return write!(f, ", all with the password in {PASSWORD_VARIABLE}");
-        }
-        if self.generated.is_empty() {
-            return write!(
+            write!(f, ", whose password is that of {PASSWORD_VARIABLE}:")?;
+        } else if self.users.iter().any(|(_, generated)| generated.is_some()) {
+            f.write_str(", with passwords that are shown this once:")?;
+        } else {
+            write!(
                 f,
-                " (their passwords were shown when they were made; set new ones with {PASSWORD_VARIABLE})"
-            );
+                ", whose passwords were shown when they were made ({PASSWORD_VARIABLE} sets a new one):"
+            )?;
         }
-        write!(f, ". Their passwords, shown this once:")?;
-        for (email, password) in &self.generated {
-            write!(f, "\n  {email:<22} {password}")?;
+        for (email, generated) in &self.users {
+            match generated {
+                Some(password) => write!(f, "\n  {email:<22} {password}")?,
+                None => write!(f, "\n  {email}")?,
+            }
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! Why a run was refused or failed: one sentence each, without the database's URL.
+//! Why a run was refused or failed: one sentence each, which holds its cause already, and never the database's URL.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -20,10 +20,10 @@ pub enum MigrateError {
     )]
     Pooler { address: String },
 
-    #[error("{path}: {source}", path = path.display())]
+    #[error("{path}: {error}", path = path.display())]
     File {
         path: PathBuf,
-        source: std::io::Error,
+        error: std::io::Error,
     },
 
     #[error("there are no migrations in {}", dir.display())]
@@ -61,7 +61,7 @@ pub enum MigrateError {
     },
 
     #[error("the database failed: {0}")]
-    Database(#[from] SqlError),
+    Database(SqlError),
 
     #[error("a demonstration password can't be hashed: {0}")]
     Password(argon2::password_hash::Error),

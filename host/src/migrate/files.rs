@@ -30,7 +30,7 @@ pub(super) struct AppliedMigration {
 pub(super) fn read(dir: &Path) -> Result<Vec<Migration>, MigrateError> {
     let unreadable = |path: &Path| {
         let path = path.to_owned();
-        move |source| MigrateError::File { path, source }
+        move |error| MigrateError::File { path, error }
     };
     let mut migrations = Vec::new();
     for entry in std::fs::read_dir(dir).map_err(unreadable(dir))? {

@@ -80,6 +80,19 @@ async fn migrate_with_demo(url: &str, password: Option<&str>) -> Report {
     migrate::run(options).await.unwrap()
 }
 
+/// The error as the command prints it, with its chain of causes; each is told once.
+fn said(error: &MigrateError) -> String {
+    let mut said = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        let reason = error.to_string();
+        assert!(!said.contains(&reason), "twice: {said}: {reason}");
+        said = format!("{said}: {reason}");
+        cause = error.source();
+    }
+    said
+}
+
 /// A directory with these files.
 fn files(files: &[(&str, &str)]) -> TempDir {
     let dir = tempfile::tempdir().unwrap();
@@ -113,10 +126,32 @@ async fn each_migration_is_applied_once_even_if_two_start_at_the_same_time() {
 async fn whatever_does_not_fit_is_refused_with_one_clear_sentence() {
     let stack = Stack::start(StackOptions::temporary()).await.unwrap();
     let url = stack.owner_url();
-    let message = async |dir: &TempDir| migrate(&url, dir.path()).await.unwrap_err().to_string();
+    let message = async |dir: &TempDir| said(&migrate(&url, dir.path()).await.unwrap_err());
     let first = ("0001_first.sql", "CREATE TABLE first (id int);");
     let third = ("0003_third.sql", "CREATE TABLE third (id int);");
     migrate(&url, files(&[first, third]).path()).await.unwrap();
+
+    let absent = files(&[]).path().join("absent");
+    let absent = said(&migrate(&url, &absent).await.unwrap_err());
+    assert!(absent.contains("absent: No such file"), "{absent}");
+    let owner = connect(&url).await;
+    let role = "CREATE ROLE stranger LOGIN PASSWORD 'stranger'; GRANT CONNECT ON DATABASE flowviz TO stranger";
+    owner.batch_execute(role).await.unwrap();
+    let (_, address) = url.split_once('@').unwrap();
+    let stranger = format!("postgres://stranger:stranger@{address}");
+    owner
+        .batch_execute("ALTER TABLE schema_migrations RENAME TO hidden")
+        .await
+        .unwrap();
+    let denied = said(&migrate(&stranger, &shipped()).await.unwrap_err());
+    assert!(
+        denied.contains("permission denied for schema public"),
+        "{denied}"
+    );
+    owner
+        .batch_execute("ALTER TABLE hidden RENAME TO schema_migrations")
+        .await
+        .unwrap();
 
     let changed = message(&files(&[
         ("0001_first.sql", "CREATE TABLE first (id bigint);"),
@@ -333,15 +368,26 @@ async fn reference_and_demonstration_data_are_as_agreed() {
     }
 
     let second = migrate_with_demo(&url, None).await.to_string();
-    assert!(
-        !second.contains("admin@flowviz.com"),
-        "shown once: {second}"
-    );
+    for line in first.lines().filter(|line| line.contains("@flowviz.com")) {
+        let mut words = line.split_whitespace();
+        let (email, password) = (words.next().unwrap(), words.next().unwrap());
+        assert!(
+            second.contains(email) && !second.contains(password),
+            "shown once: {second}"
+        );
+    }
     assert_eq!(rows(&owner, hashes).await, generated);
     let chosen = migrate_with_demo(&url, Some("correct horse"))
         .await
         .to_string();
     assert!(!chosen.contains("correct horse"), "{chosen}");
+    for user in &users {
+        let email = user.split('|').next().unwrap();
+        assert!(
+            chosen.lines().any(|line| line.trim() == email),
+            "{email}: {chosen}"
+        );
+    }
     for hash in rows(&owner, hashes).await {
         assert!(verifies("correct horse", &hash));
     }

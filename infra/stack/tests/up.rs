@@ -32,7 +32,9 @@ fn stand_in_host() {
         return;
     };
     if arguments.starts_with("migrate") {
-        assert_eq!(arguments, "migrate --demo");
+        let dir = arguments.strip_prefix("migrate --demo --dir ").unwrap();
+        assert!(Path::new(dir).ends_with("infra/postgres/migrations"));
+        assert!(Path::new(dir).is_dir(), "{dir}, seen from here");
         assert!(std::env::var("DATABASE_URL").unwrap().contains("flowviz:"));
         println!(
             "\nnothing to do\ndemonstration data is loaded: passwords:\n  admin@flowviz.com  open-sesame"
@@ -143,6 +145,7 @@ fn command(dir: &Path) -> Command {
         .env_remove("FLOWVIZ_DEMO_PASSWORD");
     // It must be there; the stand-in doesn't read it.
     std::fs::write(dir.join("spin.toml"), "").unwrap();
+    std::fs::create_dir_all(dir.join("infra/postgres/migrations")).unwrap();
     for port in [
         "PORT",
         "ADMIN_PORT",

@@ -16,6 +16,8 @@ use crate::{Error, Stack};
 
 /// The first start compiles all the functions; a small machine takes its time.
 const READY_WITHIN: Duration = Duration::from_secs(180);
+/// Seen from the manifest.
+const MIGRATIONS: &str = "infra/postgres/migrations";
 /// The line in the report of `flowviz migrate` after which everything is about the demonstration users.
 const DEMONSTRATION: &str = "demonstration data";
 
@@ -35,7 +37,12 @@ pub(super) struct Report {
 impl Host {
     pub(super) async fn migrate(&self, stack: &Stack) -> Result<Report, UpError> {
         let launch = self.launch(
-            vec!["migrate".to_owned(), "--demo".to_owned()],
+            vec![
+                "migrate".to_owned(),
+                "--demo".to_owned(),
+                "--dir".to_owned(),
+                self.migrations().to_string_lossy().into_owned(),
+            ],
             [("DATABASE_URL", stack.owner_url().to_string())],
         );
         let output = stack.launcher.run(launch).await?;
@@ -47,6 +54,11 @@ impl Host {
         Ok(Report::from(
             String::from_utf8_lossy(&output.stdout).trim_end(),
         ))
+    }
+
+    /// They belong to the application, wherever we were started.
+    fn migrations(&self) -> PathBuf {
+        self.manifest.with_file_name(MIGRATIONS)
     }
 
     /// Starts it and waits until it is ready for requests.
