@@ -79,7 +79,7 @@ impl Pools {
     pub async fn check(&self, address: &str, deadline: Duration) -> Result<(), DatabaseError> {
         let pool = self.pool(Address::parse(address)?)?;
         tokio::time::timeout(deadline, async {
-            pool.lease().await?.rows("SELECT 1").await?;
+            pool.get().await?.rows("SELECT 1").await?;
             Ok(())
         })
         .await
@@ -122,15 +122,22 @@ impl Pool {
         }))
     }
 
-    /// Waits for a connection, for as long as the settings say.
+    /// Waits for a connection on a function's behalf, for as long as the settings say.
     pub(super) async fn lease(&self) -> Result<Lease, DatabaseError> {
         let started = Instant::now();
-        let leased = self.connections.get().await;
+        let leased = self.get().await;
         self.metrics.waited(started.elapsed());
-        match leased {
+        if let Err(DatabaseError::PoolTimeout(_)) = leased {
+            self.metrics.timed_out();
+        }
+        leased
+    }
+
+    /// The same, unobserved: the host's own questions would hide how the functions wait.
+    async fn get(&self) -> Result<Lease, DatabaseError> {
+        match self.connections.get().await {
             Ok(object) => Ok(Lease::new(object)),
             Err(PoolError::Timeout(TimeoutType::Wait)) => {
-                self.metrics.timed_out();
                 Err(DatabaseError::PoolTimeout(self.wait))
             }
             Err(PoolError::Timeout(_)) => {
@@ -191,6 +198,35 @@ mod tests {
             .inspect(|life| assert!((hour.mul_f64(0.8)..=hour.mul_f64(1.2)).contains(life)))
             .collect();
         assert!(seen.len() > 10);
+    }
+
+    /// The readiness check asks every two seconds, for ever: counted, it would be most of what the histogram shows.
+    #[tokio::test]
+    async fn the_hosts_own_checks_are_not_waits_of_functions() {
+        let registry = prometheus::Registry::new();
+        let metrics = DatabaseMetrics::register(&registry).unwrap();
+        let pools = Pools::new(Settings::default(), metrics);
+        // A port that nobody listens on.
+        let port = std::net::TcpListener::bind("127.0.0.1:0")
+            .and_then(|listener| listener.local_addr())
+            .unwrap()
+            .port();
+        let address = format!("host=127.0.0.1 port={port} user=u dbname=d");
+        let waits = || {
+            let families = registry.gather();
+            let family = families
+                .iter()
+                .find(|family| family.name() == "flowviz_db_pool_wait_seconds");
+            family.unwrap().get_metric()[0]
+                .get_histogram()
+                .get_sample_count()
+        };
+        let refused = pools.check(&address, Duration::from_secs(60)).await;
+        assert!(matches!(refused, Err(DatabaseError::Connect(_))));
+        assert_eq!(waits(), 0);
+        let pool = pools.pool(Address::parse(&address).unwrap()).unwrap();
+        assert!(pool.lease().await.is_err());
+        assert_eq!(waits(), 1);
     }
 
     #[test]

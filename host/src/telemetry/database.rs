@@ -144,7 +144,7 @@ impl DatabaseMetrics {
             wait: HistogramVec::new(
                 HistogramOpts::new(
                     "flowviz_db_pool_wait_seconds",
-                    "The wait for a connection, connecting included.",
+                    "The functions' wait for a connection, connecting included.",
                 )
                 .buckets(WAIT_BUCKETS.to_vec()),
                 &["pool"],
