@@ -18,6 +18,7 @@ pub mod bindings {
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use wasmtime::component::{HasData, Linker};
 use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxView, WasiView};
@@ -84,10 +85,11 @@ impl Grants {
         Ok(wasi.build())
     }
 
-    pub fn postgres(&self, failed: Arc<AtomicBool>) -> PostgresCtx {
+    pub fn postgres(&self, timeout: Duration, failed: Arc<AtomicBool>) -> PostgresCtx {
         PostgresCtx::new(
             Arc::clone(&self.pools),
             Arc::clone(&self.allowed_hosts),
+            timeout,
             self.database_metrics.clone(),
             failed,
         )

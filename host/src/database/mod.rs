@@ -9,7 +9,7 @@
 //! - **Nothing leaks to the next borrower.** A socket goes back to its pool only if its last statement was answered to the end and
 //!   no transaction is open. Any other is closed, and a statement that still runs is cancelled. Statements that change the session
 //!   (`SET`, `LISTEN`, `PREPARE` ...) are refused.
-//! - **Bounded.** Waiting for a connection, connecting, rows held in memory and the number of pools all have limits.
+//! - **Bounded.** Waiting for a connection, connecting, a statement's time, rows held in memory and the number of pools all have limits.
 //!
 //! The protocol is spoken here rather than by a general driver, because a driver hides what these promises rest on: the
 //! transaction's state, the columns of an empty result, and types that it doesn't know. For those a driver asks the catalog through
@@ -20,6 +20,7 @@ mod error;
 mod guard;
 mod lease;
 mod message;
+mod patience;
 mod pool;
 mod reader;
 mod server;

@@ -79,7 +79,7 @@ impl Pools {
     pub async fn check(&self, address: &str, deadline: Duration) -> Result<(), DatabaseError> {
         let pool = self.pool(Address::parse(address)?)?;
         tokio::time::timeout(deadline, async {
-            pool.get().await?.rows("SELECT 1").await?;
+            pool.get(deadline).await?.rows("SELECT 1").await?;
             Ok(())
         })
         .await
@@ -122,10 +122,10 @@ impl Pool {
         }))
     }
 
-    /// Waits for a connection on a function's behalf, for as long as the settings say.
-    pub(super) async fn lease(&self) -> Result<Lease, DatabaseError> {
+    /// Waits for a connection on a function's behalf, for as long as the settings say, or less if `limit` is less.
+    pub(super) async fn lease(&self, limit: Duration) -> Result<Lease, DatabaseError> {
         let started = Instant::now();
-        let leased = self.get().await;
+        let leased = self.get(limit).await;
         self.metrics.waited(started.elapsed());
         if let Err(DatabaseError::PoolTimeout(_)) = leased {
             self.metrics.timed_out();
@@ -134,12 +134,16 @@ impl Pool {
     }
 
     /// The same, unobserved: the host's own questions would hide how the functions wait.
-    async fn get(&self) -> Result<Lease, DatabaseError> {
-        match self.connections.get().await {
+    async fn get(&self, limit: Duration) -> Result<Lease, DatabaseError> {
+        // Ends a little before the caller's own patience does, so that a pool without a free connection is told as that.
+        let wait = self.wait.min(limit.mul_f64(0.9));
+        let timeouts = Timeouts {
+            wait: Some(wait),
+            ..self.connections.timeouts()
+        };
+        match self.connections.timeout_get(&timeouts).await {
             Ok(object) => Ok(Lease::new(object)),
-            Err(PoolError::Timeout(TimeoutType::Wait)) => {
-                Err(DatabaseError::PoolTimeout(self.wait))
-            }
+            Err(PoolError::Timeout(TimeoutType::Wait)) => Err(DatabaseError::PoolTimeout(wait)),
             Err(PoolError::Timeout(_)) => {
                 Err(DatabaseError::Connect("connection timed out".to_owned()))
             }
@@ -225,7 +229,7 @@ mod tests {
         assert!(matches!(refused, Err(DatabaseError::Connect(_))));
         assert_eq!(waits(), 0);
         let pool = pools.pool(Address::parse(&address).unwrap()).unwrap();
-        assert!(pool.lease().await.is_err());
+        assert!(pool.lease(Duration::from_secs(60)).await.is_err());
         assert_eq!(waits(), 1);
     }
 

@@ -1,15 +1,15 @@
 //! What a guest's `connection` stands for: a pool, and the one connection of it that an open transaction is on.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use tokio::sync::{Mutex, OwnedMutexGuard};
+use tokio::sync::{Mutex, OwnedMutexGuard, watch};
 
 use super::error::DatabaseError;
 use super::guard;
 use super::lease::Lease;
 use super::message::{Field, Parameter, Row};
+use super::patience::Patience;
 use super::pool::Pool;
 use super::server::Step;
 use super::types::{AddedTypes, Column};
@@ -21,9 +21,11 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 #[derive(Clone, Debug)]
 pub struct Session {
     pool: Arc<Pool>,
+    /// How long a statement may take, its rows included.
+    limit: Duration,
     transaction: Arc<Mutex<Transaction>>,
     /// A stream of rows holds the transaction's connection.
-    streaming: Arc<AtomicBool>,
+    streaming: watch::Sender<bool>,
 }
 
 /// How much of a result to hold in memory at once. One row more is always possible.
@@ -48,6 +50,7 @@ pub struct Answer {
 #[derive(Debug)]
 pub struct Rest {
     running: Option<Running>,
+    patience: Patience,
     /// Waits until the rows before it have been taken.
     failed: Option<DatabaseError>,
 }
@@ -73,11 +76,13 @@ struct Running {
 // === impl Session ===
 
 impl Session {
-    pub fn new(pool: Arc<Pool>) -> Self {
+    /// A statement that takes longer than `limit` is given up.
+    pub fn new(pool: Arc<Pool>, limit: Duration) -> Self {
         Self {
             pool,
+            limit,
             transaction: Arc::default(),
-            streaming: Arc::default(),
+            streaming: watch::Sender::new(false),
         }
     }
 
@@ -87,15 +92,18 @@ impl Session {
         text: &str,
         parameters: &[Parameter],
     ) -> Result<u64, DatabaseError> {
-        let mut running = self.begin(text).await?;
-        let lease = running.lease()?;
-        lease.start(text, parameters).await?;
-        loop {
-            // Rows that nobody asked for are dropped one by one.
-            if let Step::Done(touched) = lease.next().await? {
-                return running.end().map(|()| touched);
+        let run = async {
+            let mut running = self.begin(text).await?;
+            let lease = running.lease()?;
+            lease.start(text, parameters).await?;
+            loop {
+                // Rows that nobody asked for are dropped one by one.
+                if let Step::Done(touched) = lease.next().await? {
+                    return running.end().map(|()| touched);
+                }
             }
-        }
+        };
+        Patience::new(self.limit).wait(run).await
     }
 
     /// Runs a statement for its rows: the answer holds as many as the budget allows, and the rest can be asked for.
@@ -105,24 +113,27 @@ impl Session {
         parameters: &[Parameter],
         budget: Budget,
     ) -> Result<Answer, DatabaseError> {
-        let mut running = self.begin(text).await?;
-        let fields = running
-            .lease()?
-            .start(text, parameters)
-            .await?
-            .unwrap_or_default();
-        let mut rows = Vec::new();
-        let ended = running.lease()?.fill(&mut rows, budget).await?;
-        let columns = self.columns(&fields, running.lease()?, ended).await?;
+        let mut patience = Patience::new(self.limit);
+        let run = async {
+            let mut running = self.begin(text).await?;
+            let lease = running.lease()?;
+            let fields = lease.start(text, parameters).await?.unwrap_or_default();
+            let mut rows = Vec::new();
+            let ended = lease.fill(&mut rows, budget).await?;
+            let columns = self.columns(&fields, lease, ended).await?;
+            Ok((running, columns, rows, ended))
+        };
+        let (running, columns, rows, ended) = patience.wait(run).await?;
         let rest = if ended {
             running.end()?;
             None
         } else {
             if running.place.is_some() {
-                self.streaming.store(true, Ordering::Release);
+                self.streaming.send_replace(true);
             }
             Some(Rest {
                 running: Some(running),
+                patience,
                 failed: None,
             })
         };
@@ -135,11 +146,13 @@ impl Session {
 
     async fn begin(&self, text: &str) -> Result<Running, DatabaseError> {
         guard::check(text)?;
-        // To wait for a stream would be to wait for the guest, which may be waiting for this.
-        if self.streaming.load(Ordering::Acquire) {
-            return Err(DatabaseError::Busy);
-        }
-        let mut place = Arc::clone(&self.transaction).lock_owned().await;
+        let mut streaming = self.streaming.subscribe();
+        let mut place = tokio::select! {
+            biased;
+            // To wait for a stream would be to wait for the guest, which may be waiting for this.
+            _ = streaming.wait_for(|streaming| *streaming) => return Err(DatabaseError::Busy),
+            place = Arc::clone(&self.transaction).lock_owned() => place,
+        };
         let (lease, place) = match std::mem::take(&mut *place) {
             Transaction::Open(lease) => {
                 // Stands unless the statement ends as it should.
@@ -152,7 +165,7 @@ impl Session {
             }
             Transaction::None => {
                 drop(place);
-                (self.pool.lease().await?, None)
+                (self.pool.lease(self.limit).await?, None)
             }
         };
         Ok(Running {
@@ -178,7 +191,7 @@ impl Session {
         let rows = if ended {
             lease.rows(&look_up).await?
         } else {
-            self.pool.lease().await?.rows(&look_up).await?
+            self.pool.lease(self.limit).await?.rows(&look_up).await?
         };
         types.learn(&unknown, &rows)?;
         types
@@ -197,7 +210,7 @@ impl Rest {
             return self.failed.take().map_or(Ok(rows), Err);
         };
         let ended = match running.lease() {
-            Ok(lease) => lease.fill(&mut rows, budget).await,
+            Ok(lease) => self.patience.wait(lease.fill(&mut rows, budget)).await,
             Err(error) => Err(error),
         };
         let ended = match ended {
@@ -232,7 +245,7 @@ impl Rest {
     fn finish(&mut self) -> Option<Running> {
         let running = self.running.take()?;
         if running.place.is_some() {
-            running.session.streaming.store(false, Ordering::Release);
+            running.session.streaming.send_replace(false);
         }
         Some(running)
     }

@@ -10,8 +10,13 @@ const TOO_MANY_CONNECTIONS: &str = "53300";
 /// SQLSTATE `feature_not_supported`: what a pool can't do.
 const NOT_SUPPORTED: &str = "0A000";
 
-/// SQLSTATE `query_canceled`, by a statement timeout or by an administrator.
+/// SQLSTATE `query_canceled`, by a statement timeout, by an administrator, or by the host.
 const QUERY_CANCELED: &str = "57014";
+
+const NOT_SENT: &str = "The statement was not sent.";
+
+const GIVEN_UP: &str =
+    "The statement was given up; if it was sent, it may have taken effect all the same.";
 
 pub(super) fn to_guest(error: DatabaseError) -> Error {
     let text = error.to_string();
@@ -19,14 +24,14 @@ pub(super) fn to_guest(error: DatabaseError) -> Error {
         DatabaseError::Server(server) => {
             Error::QueryFailed(QueryError::DbError(db_error(*server, text)))
         }
-        DatabaseError::PoolTimeout(_) => not_sent(TOO_MANY_CONNECTIONS, text),
-        DatabaseError::Session { .. } => not_sent(NOT_SUPPORTED, text),
+        DatabaseError::PoolTimeout(_) => hosts_own(TOO_MANY_CONNECTIONS, text, NOT_SENT),
+        DatabaseError::Session { .. } => hosts_own(NOT_SUPPORTED, text, NOT_SENT),
+        DatabaseError::Deadline(_) => hosts_own(QUERY_CANCELED, text, GIVEN_UP),
         DatabaseError::Address(_)
         | DatabaseError::TooManyPools
         | DatabaseError::Connect(_)
         | DatabaseError::Lost(_)
-        | DatabaseError::TransactionLost
-        | DatabaseError::Deadline(_) => Error::ConnectionFailed(text),
+        | DatabaseError::TransactionLost => Error::ConnectionFailed(text),
         DatabaseError::TooLarge(_) | DatabaseError::Copy => {
             Error::QueryFailed(QueryError::Text(text))
         }
@@ -35,14 +40,14 @@ pub(super) fn to_guest(error: DatabaseError) -> Error {
     }
 }
 
-/// As the server would say it, but it hasn't been asked.
-fn not_sent(code: &str, message: String) -> Error {
+/// As the server would say it, but it is the host that says so.
+fn hosts_own(code: &str, message: String, detail: &str) -> Error {
     Error::QueryFailed(QueryError::DbError(DbError {
         as_text: format!("ERROR: {message} (SQLSTATE {code})"),
         severity: "ERROR".to_owned(),
         code: code.to_owned(),
         message,
-        detail: Some("The statement was not sent.".to_owned()),
+        detail: Some(detail.to_owned()),
         extras: Vec::new(),
     }))
 }
@@ -107,6 +112,16 @@ mod tests {
         assert_eq!(
             (error.code.as_str(), error.message.as_str()),
             ("53300", "no database connection was free within 3000 ms")
+        );
+
+        let deadline = DatabaseError::Deadline(Duration::from_millis(1600));
+        assert_eq!(outcome(&deadline), Outcome::Timeout);
+        let Error::QueryFailed(QueryError::DbError(error)) = to_guest(deadline) else {
+            panic!("another error")
+        };
+        assert_eq!(
+            (error.code.as_str(), error.message.as_str()),
+            ("57014", "the database did not answer within 1600 ms")
         );
     }
 }

@@ -4,7 +4,8 @@
 //!   every host that the address names. It connects nowhere: the first statement does, and it is what fails with
 //!   `connection-failed` if the database can't be reached. That saves a round trip, and a connection for a function that needs none.
 //! - A connection of the guest's costs nothing while it is idle, except in a transaction.
-//! - Errors of the database reach the guest with their SQLSTATE. If no connection was free in time, that is 53300.
+//! - Errors of the database reach the guest with their SQLSTATE. If no connection was free in time, that is 53300; if the answer
+//!   didn't come within 80 % of the function's `timeout`, 57014: time enough is left to answer the client.
 
 #![expect(
     clippy::result_large_err,
@@ -21,6 +22,7 @@ mod values;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use wasmtime::component::{HasData, Linker, ResourceTable};
 
@@ -36,11 +38,15 @@ use crate::telemetry::database::{FunctionDatabaseMetrics, Outcome, Statement};
 pub use builder::ConnectionBuilder;
 pub use connection::Connection;
 
+/// Of the function's time, what one statement may take: enough is left to answer when the database doesn't.
+const STATEMENT_SHARE: f64 = 0.8;
+
 /// What an instance needs to reach databases. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct PostgresCtx {
     pools: Arc<Pools>,
     allowed: Arc<AllowedHosts>,
+    statement_limit: Duration,
     observer: Observer,
 }
 
@@ -80,16 +86,18 @@ impl wit::Host for PostgresView<'_> {}
 
 impl PostgresCtx {
     /// `failed` is set when a statement fails because the database is unreachable, saturated or shutting down. It is not set by a
-    /// statement's own fault, such as a constraint that it violates.
+    /// statement's own fault, such as a constraint that it violates. `timeout` is the function's, for a whole request.
     pub fn new(
         pools: Arc<Pools>,
         allowed: Arc<AllowedHosts>,
+        timeout: Duration,
         metrics: FunctionDatabaseMetrics,
         failed: Arc<AtomicBool>,
     ) -> Self {
         Self {
             pools,
             allowed,
+            statement_limit: timeout.mul_f64(STATEMENT_SHARE),
             observer: Observer { metrics, failed },
         }
     }
@@ -122,7 +130,8 @@ impl PostgresCtx {
                 }
             }
         }
-        Ok(Ok(Session::new(self.pools.pool(address)?)))
+        let pool = self.pools.pool(address)?;
+        Ok(Ok(Session::new(pool, self.statement_limit)))
     }
 }
 

@@ -1,0 +1,193 @@
+//! Promise: a database that doesn't answer leaves a function the time to say so, and clients that leave cost nobody a connection.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use flowviz_stack::{Options, Part, Stack};
+use flowviz_tests::{Database, Host, HostOptions, PATIENCE, client, probes};
+use futures::future::try_join_all;
+use serde_json::{Value, json};
+use tokio::task::JoinHandle;
+use tokio_postgres::{NoTls, SimpleQueryMessage};
+
+/// Connections in the pool.
+const POOL: usize = 25;
+/// Requests of one round whose clients leave.
+const LEAVING: usize = 10;
+const ROUNDS: usize = 30;
+
+const BUSY: [(&str, &str); 2] = [("pool", "flowviz"), ("state", "busy")];
+const IDLE: [(&str, &str); 2] = [("pool", "flowviz"), ("state", "idle")];
+
+/// A host whose function has two seconds.
+async fn hasty() -> Result<Database> {
+    let stack = Stack::start(Options::temporary()).await?;
+    let manifest = probes(&[("probe", "timeout = '2s'\nmax_concurrency = 100")]).replace(
+        "[component.probe.tool.flowviz]",
+        &format!(
+            "allowed_outbound_hosts = [\"postgres://{}\"]\n[component.probe.tool.flowviz]",
+            stack.pgbouncer_host()
+        ),
+    );
+    let host = Host::with_manifest(&manifest, HostOptions::default())?;
+    Ok(Database { host, stack })
+}
+
+fn expect_given_up(call: &str, got: &Value) -> Result<()> {
+    let error = &got["error"]["db-error"];
+    ensure!(error["code"] == "57014", "{call}: {got}");
+    ensure!(
+        error["message"] == "the database did not answer within 1600 ms",
+        "{call}: {got}"
+    );
+    Ok(())
+}
+
+/// Freezes PgBouncer until it is dropped.
+struct Frozen(u32);
+
+impl Frozen {
+    fn freeze(stack: &Stack) -> Result<Self> {
+        let frozen = Self(stack.pid(Part::PgBouncer).context("no PgBouncer")?);
+        frozen.signal("STOP")?;
+        Ok(frozen)
+    }
+
+    fn signal(&self, name: &str) -> Result<()> {
+        let status = std::process::Command::new("kill")
+            .args([format!("-{name}"), self.0.to_string()])
+            .status()?;
+        ensure!(status.success(), "kill -{name}: {status}");
+        Ok(())
+    }
+}
+
+impl Drop for Frozen {
+    fn drop(&mut self) {
+        // It may have ended already.
+        _ = self.signal("CONT");
+    }
+}
+
+/// The host's connections, by their ports, as PgBouncer sees them.
+async fn connections(database: &Database) -> Result<BTreeSet<String>> {
+    let (console, connection) =
+        tokio_postgres::connect(&database.stack.pgbouncer_stats_url(), NoTls).await?;
+    tokio::spawn(connection);
+    let rows = console.simple_query("SHOW CLIENTS").await?;
+    Ok(rows
+        .iter()
+        .filter_map(|row| match row {
+            SimpleQueryMessage::Row(row) if row.get("user") == Some("flowviz_app") => {
+                row.get("port").map(str::to_owned)
+            }
+            _ => None,
+        })
+        .collect())
+}
+
+/// A request that the test may leave.
+fn asking(database: &Database, call: &str, mut asked: Value) -> JoinHandle<()> {
+    asked["address"] = json!(database.stack.app_url().to_string());
+    let url = database.host.url(&format!("/probe/pg/{call}"));
+    tokio::spawn(async move {
+        // Whatever comes of it: nobody waits for the answer.
+        _ = client().post(url).json(&asked).send().await;
+    })
+}
+
+async fn wait_busy(database: &Database, busy: usize) -> Result<()> {
+    let busy = busy as f64;
+    database
+        .host
+        .wait_for_metrics(|m| m.sum("flowviz_connection_pool_size", &BUSY) == busy)
+        .await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_statement_that_takes_too_long_ends_before_its_function() -> Result<()> {
+    let database = hasty().await?;
+    let sleeps = json!({ "statement": "SELECT pg_sleep(30)" });
+    // The first rows come at once, the others never.
+    let stalls = json!({ "statement": "SELECT repeat('x', 1000), CASE WHEN i = 2000 THEN pg_sleep(30) END FROM generate_series(1, 3000) i" });
+    let transaction = json!({ "statements": ["BEGIN", "SELECT pg_sleep(30)"] });
+    for (call, asked) in [
+        ("query", &sleeps),
+        ("query-async", &sleeps),
+        ("execute", &sleeps),
+        ("execute-async", &sleeps),
+        ("query", &stalls),
+        ("stream", &stalls),
+        ("script", &transaction),
+    ] {
+        expect_given_up(call, &database.ask(call, asked.clone()).await?)?;
+    }
+    // Such a statement is the database's failure if the function says that it failed.
+    let answer = database.call("probe", "query?fails", sleeps).await?;
+    ensure!(answer.status == 500, answer.text());
+    expect_given_up("query?fails", &answer.json()?)?;
+
+    wait_busy(&database, 0).await?;
+    let metrics = database.host.metrics().await?;
+    let timeouts = metrics.sum("flowviz_db_queries_total", &[("result", "timeout")]);
+    ensure!(timeouts == 8.0, "{timeouts} timeouts");
+    ensure!(metrics.errors("probe", "database") == 1.0, "{metrics:#?}");
+    ensure!(metrics.errors("probe", "timeout") == 0.0, "{metrics:#?}");
+
+    // None of them goes on.
+    let owner = database.owner().await?;
+    let deadline = Instant::now() + PATIENCE;
+    let sleeping = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'flowviz_app' AND wait_event = 'PgSleep'";
+    while owner.query_one(sleeping, &[]).await?.get::<_, i64>(0) > 0 {
+        ensure!(Instant::now() < deadline, "the statements go on");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_pooler_that_hangs_leaves_time_to_answer() -> Result<()> {
+    let database = hasty().await?;
+    database.rows("SELECT 1").await?;
+    {
+        let _frozen = Frozen::freeze(&database.stack)?;
+        // On the connection that is there, and on new ones.
+        let statements = (0..3).map(|_| database.call("probe", "query?fails", json!({})));
+        for answer in try_join_all(statements).await? {
+            ensure!(answer.status == 500, answer.text());
+            expect_given_up("query?fails", &answer.json()?)?;
+        }
+        let metrics = database.host.metrics().await?;
+        ensure!(metrics.errors("probe", "database") == 3.0, "{metrics:#?}");
+        ensure!(metrics.errors("probe", "timeout") == 0.0, "{metrics:#?}");
+    }
+    let rows = database.rows("SELECT 1").await?;
+    ensure!(rows == [["DbValue::Int32(1)"]], "{rows:?}");
+    wait_busy(&database, 0).await
+}
+
+/// A pool without a free connection is told as that, though the function's time is shorter than the pool's patience.
+#[tokio::test]
+async fn a_full_pool_is_told_as_one() -> Result<()> {
+    let database = hasty().await?;
+    let sleeps = json!({ "statement": "SELECT pg_sleep(30)" });
+    let holders = (0..POOL).map(|_| asking(&database, "query", sleeps.clone()));
+    let holders: Vec<_> = holders.collect();
+    // The queue's head gets its turn when the holders' time is over; whoever waits longer than its own time does not.
+    let asked = (0..2 * POOL).map(|_| database.ask("query", sleeps.clone()));
+    let got = try_join_all(asked).await?;
+    let full = got
+        .iter()
+        .filter(|got| got["error"]["db-error"]["code"] == "53300")
+        .count();
+    ensure!(full > 0, "{got:?}");
+    let metrics = database.host.metrics().await?;
+    let counted = metrics.sum("flowviz_db_pool_timeouts_total", &[("pool", "flowviz")]);
+    ensure!(counted >= full as f64, "{counted} of {full}");
+    for holder in holders {
+        holder.abort();
+    }
+    Ok(())
+}
