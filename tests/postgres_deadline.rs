@@ -191,3 +191,105 @@ async fn a_full_pool_is_told_as_one() -> Result<()> {
     }
     Ok(())
 }
+
+#[tokio::test]
+async fn clients_that_leave_cost_no_connections() -> Result<()> {
+    let database = Database::start().await?;
+    let owner = database.owner().await?;
+    let waits = json!({ "statement": "SELECT pg_advisory_xact_lock_shared(1)" });
+    let mut seen = BTreeSet::new();
+    for _ in 0..ROUNDS {
+        // Each of them is at work on its statement when its client leaves; the answer comes soon after.
+        owner.execute("SELECT pg_advisory_lock(1)", &[]).await?;
+        let leaving: Vec<_> = (0..LEAVING)
+            .map(|_| asking(&database, "execute", waits.clone()))
+            .collect();
+        wait_busy(&database, LEAVING).await?;
+        for request in &leaving {
+            request.abort();
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        owner.execute("SELECT pg_advisory_unlock(1)", &[]).await?;
+        let open = connections(&database).await?;
+        ensure!(open.len() <= POOL, "{} connections", open.len());
+        seen.extend(open);
+        wait_busy(&database, 0).await?;
+    }
+    let metrics = database.host.metrics().await?;
+    ensure!(metrics.sum("flowviz_connection_pool_size", &IDLE) > 0.0);
+    let left = metrics.errors("probe", "client_disconnect");
+    ensure!(left > 0.0, "{left} clients left");
+    let dropped = metrics.sum("flowviz_db_queries_total", &[("result", "timeout")]);
+    ensure!(dropped > 0.0, "{dropped} statements were dropped");
+    // A connection for each that left would be 300. A busy machine may be late for some.
+    ensure!(
+        seen.len() < ROUNDS * LEAVING / 3,
+        "{} connections",
+        seen.len()
+    );
+    // What they left is clean.
+    let rows = try_join_all((0..POOL).map(|_| database.rows("SELECT 1"))).await?;
+    ensure!(
+        rows.iter().all(|rows| *rows == [["DbValue::Int32(1)"]]),
+        "{rows:?}"
+    );
+    Ok(())
+}
+
+/// However many leave at the same time, and though their statements would go on for long.
+#[tokio::test]
+async fn statements_of_clients_that_left_end_and_never_exceed_the_pool() -> Result<()> {
+    let database = Database::start().await?;
+    database.table("held", "id int").await?;
+    let autocommit = json!({ "statement": "SELECT pg_sleep(60)" });
+    let transaction =
+        json!({ "statements": ["BEGIN", "INSERT INTO held VALUES (1)", "SELECT pg_sleep(60)"] });
+    for _ in 0..3 {
+        let leaving: Vec<_> = (0..POOL)
+            .map(|n| match n % 2 {
+                0 => asking(&database, "query", autocommit.clone()),
+                _ => asking(&database, "script", transaction.clone()),
+            })
+            .collect();
+        wait_busy(&database, POOL).await?;
+        for request in &leaving {
+            request.abort();
+        }
+        // Others take their places at once.
+        let others = (0..POOL).map(|_| database.rows("SELECT 1"));
+        let (rows, open) = tokio::try_join!(try_join_all(others), connections(&database))?;
+        ensure!(
+            rows.iter().all(|rows| *rows == [["DbValue::Int32(1)"]]),
+            "{rows:?}"
+        );
+        ensure!(open.len() <= POOL, "{} connections", open.len());
+        wait_busy(&database, 0).await?;
+    }
+    let rows = database.rows("SELECT count(*) FROM held").await?;
+    ensure!(rows == [["DbValue::Int64(0)"]], "{rows:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_host_ends_well_with_statements_that_nobody_waits_for() -> Result<()> {
+    let mut database = Database::start().await?;
+    let leaving: Vec<_> = (0..LEAVING)
+        .map(|_| {
+            asking(
+                &database,
+                "query",
+                json!({ "statement": "SELECT pg_sleep(60)" }),
+            )
+        })
+        .collect();
+    wait_busy(&database, LEAVING).await?;
+    for request in &leaving {
+        request.abort();
+    }
+    database.host.signal("TERM")?;
+    let status = database.host.wait().await?;
+    ensure!(status.success(), "{status}");
+    let log = database.host.log().join("\n");
+    ensure!(!log.contains("panicked"), "{log}");
+    Ok(())
+}

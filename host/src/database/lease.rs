@@ -11,6 +11,13 @@ use super::session::Budget;
 #[derive(Debug)]
 pub(super) struct Lease(Option<Object<Connector>>);
 
+/// A connection on its way back: into the pool if it is clean by then, and closed otherwise. Until then its place in the pool is
+/// taken, so that there are never more connections than places.
+#[derive(Debug)]
+struct Returning(Option<Object<Connector>>);
+
+// === impl Lease ===
+
 impl Lease {
     pub fn new(object: Object<Connector>) -> Self {
         Self(Some(object))
@@ -78,11 +85,37 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        // A clean one goes back by itself.
-        if !self.is_clean()
-            && let Some(object) = self.0.take()
+        let mut returning = Returning(self.0.take());
+        // Without a runtime the process ends, and the connection with it.
+        if returning.is_running()
+            && let Ok(runtime) = tokio::runtime::Handle::try_current()
         {
-            Object::take(object).discard();
+            runtime.spawn(async move { returning.settle().await });
+        }
+    }
+}
+
+// === impl Returning ===
+
+impl Returning {
+    fn is_running(&self) -> bool {
+        self.0.as_ref().is_some_and(|object| object.is_running())
+    }
+
+    async fn settle(&mut self) {
+        if let Some(object) = &mut self.0 {
+            object.abandon().await;
+        }
+    }
+}
+
+impl Drop for Returning {
+    /// Starts nothing: a runtime that shuts down drops this as soon as it is spawned.
+    fn drop(&mut self) {
+        if let Some(object) = self.0.take()
+            && !object.is_clean()
+        {
+            drop(Object::take(object));
         }
     }
 }

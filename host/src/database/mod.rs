@@ -7,8 +7,8 @@
 //! - **Leased per statement.** A guest's connection holds no socket while it is idle. The server says after each statement whether
 //!   a transaction is open (`ReadyForQuery`); while it is, the socket stays with the guest's connection.
 //! - **Nothing leaks to the next borrower.** A socket goes back to its pool only if its last statement was answered to the end and
-//!   no transaction is open. Any other is closed, and a statement that still runs is cancelled. Statements that change the session
-//!   (`SET`, `LISTEN`, `PREPARE` ...) are refused.
+//!   no transaction is open. Any other is closed, and a statement that still runs is cancelled; outside a transaction it may end by
+//!   itself for a short while first. Statements that change the session (`SET`, `LISTEN`, `PREPARE` ...) are refused.
 //! - **Bounded.** Waiting for a connection, connecting, a statement's time, rows held in memory and the number of pools all have limits.
 //!
 //! The protocol is spoken here rather than by a general driver, because a driver hides what these promises rest on: the

@@ -22,6 +22,10 @@ const READ_BYTES: usize = 16 * 1024;
 /// A buffer that a large row has grown beyond this is not kept.
 const KEEP_BYTES: usize = 256 * 1024;
 
+/// How long a statement that nobody waits for any more may go on, outside a transaction. Most end within it, and their connection
+/// stays: clients that leave early can't make the host connect anew all the time.
+const GRACE: Duration = Duration::from_millis(250);
+
 /// How long a request to cancel may take. It is only a courtesy to the server: nobody waits for it.
 const CANCEL_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -40,7 +44,9 @@ pub(super) struct Server {
 enum State {
     Ready(TransactionStatus),
     /// A statement was sent, and the server hasn't said that it's ready for the next.
-    Running,
+    Running {
+        in_transaction: bool,
+    },
     /// Nothing that comes from here can be trusted any more.
     Broken,
 }
@@ -109,7 +115,9 @@ impl Server {
     ) -> Result<Option<Vec<Field>>, DatabaseError> {
         let mut out = BytesMut::new();
         message::statement(text, parameters, &mut out)?;
-        self.state = State::Running;
+        self.state = State::Running {
+            in_transaction: self.in_transaction(),
+        };
         self.wire
             .write(&out)
             .await
@@ -163,20 +171,36 @@ impl Server {
             && matches!(self.wire.socket.try_read(&mut byte), Err(e) if e.kind() == std::io::ErrorKind::WouldBlock)
     }
 
-    /// Closes the connection; a statement that still runs is cancelled first. The caller doesn't wait for that.
-    pub fn discard(self) {
-        let (State::Running, Some(key), Ok(runtime)) = (
-            self.state,
-            self.cancel_key,
-            tokio::runtime::Handle::try_current(),
-        ) else {
+    pub fn is_running(&self) -> bool {
+        matches!(self.state, State::Running { .. })
+    }
+
+    /// Ends a statement whose answer nobody wants: it may come to its end by itself, for a short while, and is cancelled then. In a
+    /// transaction, whose locks others may wait for, it is cancelled at once. Unless it came to its end, the connection must be
+    /// closed next.
+    pub async fn abandon(&mut self) {
+        let State::Running { in_transaction } = self.state else {
             return;
         };
-        runtime.spawn(async move {
-            // Only while this connection is open does a pooler know whose statement the key is about.
-            let _open = &self.wire;
+        if !in_transaction {
+            let _ = tokio::time::timeout(GRACE, self.skip()).await;
+        }
+        // Only while this connection is open does a pooler know whose statement the key is about.
+        if let (true, Some(key)) = (self.is_running(), self.cancel_key) {
             let _ = tokio::time::timeout(CANCEL_TIMEOUT, cancel(self.peer, key)).await;
-        });
+        }
+    }
+
+    /// Reads to the end of the answer, wherever in it the last reader stopped.
+    async fn skip(&mut self) {
+        loop {
+            match self.message().await {
+                Ok(Message::Ready(status)) => return self.ready(status),
+                Ok(_) => {}
+                // The server is ready, or gone.
+                Err(_) => return,
+            }
+        }
     }
 
     /// The next message; an error of the server's is returned only when the server is ready again, or gone.
