@@ -1,6 +1,7 @@
 //! `files`: what the manifest mounts into a component, copied once to a directory of its own and mounted read-only.
 //!
-//! Copied, because a mount of the original would follow links out of it, and would change under a running function.
+//! Copied, because a mount of the original would change under a running function. A link that leads out of the manifest's directory
+//! is an error.
 
 use std::fs;
 use std::path::{Component, Path, PathBuf};
@@ -31,6 +32,9 @@ impl MountedFiles {
             .collect::<Result<Vec<_>>>()?;
         let copy = Copy {
             root,
+            real_root: &root
+                .canonicalize()
+                .with_context(|| root.display().to_string())?,
             exclude: &exclude,
         };
         for mount in mounts {
@@ -53,6 +57,8 @@ impl MountedFiles {
 
 struct Copy<'a> {
     root: &'a Path,
+    /// Without links.
+    real_root: &'a Path,
     exclude: &'a [glob::Pattern],
 }
 
@@ -110,10 +116,24 @@ impl Copy<'_> {
         if self.exclude.iter().any(|glob| glob.matches_path(relative)) {
             return Ok(());
         }
+        let real = from
+            .canonicalize()
+            .with_context(|| from.display().to_string())?;
+        if !real.starts_with(self.real_root) {
+            bail!(
+                "{} leads out of the manifest's directory, to {}; put the file itself there",
+                from.display(),
+                real.display()
+            );
+        }
+        // A pipe would be waited for.
+        if !real.is_file() {
+            bail!("{} is neither a file nor a directory", from.display());
+        }
         if let Some(parent) = to.parent() {
             fs::create_dir_all(parent)?;
         }
-        fs::copy(from, to).with_context(|| from.display().to_string())?;
+        fs::copy(&real, to).with_context(|| from.display().to_string())?;
         Ok(())
     }
 }
@@ -134,6 +154,7 @@ fn below(path: &str) -> Result<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::symlink;
 
     fn mount(kind: FileMountKind) -> FileMount {
         FileMount { kind, line: 1 }
@@ -163,6 +184,46 @@ mod tests {
         assert!(at("site/img/x.png").is_file());
         assert!(!at("web/secret.key").exists());
         assert!(!at("site/secret.key").exists());
+    }
+
+    #[test]
+    fn no_link_leads_out_of_the_root() {
+        let outside = tempfile::tempdir().unwrap();
+        fs::write(outside.path().join("key"), "k").unwrap();
+        let root = tempfile::tempdir().unwrap();
+        let at = |path: &str| root.path().join(path);
+        fs::create_dir_all(at("web/img")).unwrap();
+        fs::write(at("shared.css"), "s").unwrap();
+        symlink(at("shared.css"), at("web/inside.css")).unwrap();
+
+        let mounts = || {
+            let placement = FileMountKind::Placement {
+                source: at("web"),
+                destination: "/site".to_owned(),
+            };
+            [
+                FileMountKind::Pattern("web/**/*".to_owned()),
+                FileMountKind::Pattern("web".to_owned()),
+                placement,
+            ]
+        };
+        for kind in mounts() {
+            let staged = MountedFiles::stage(root.path(), &[mount(kind)], &[]).unwrap();
+            assert!(staged.is_some());
+        }
+        for (target, link) in [("", "web/img/dir"), ("key", "web/img/file")] {
+            symlink(outside.path().join(target), at(link)).unwrap();
+            for kind in mounts() {
+                let shown = format!("{kind:?}");
+                let error = MountedFiles::stage(root.path(), &[mount(kind)], &[]).unwrap_err();
+                let error = format!("{error:#}");
+                assert!(
+                    error.starts_with("files (line 1): ") && error.contains("leads out"),
+                    "{shown}: {error}"
+                );
+            }
+            fs::remove_file(at(link)).unwrap();
+        }
     }
 
     #[test]

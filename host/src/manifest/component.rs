@@ -182,6 +182,11 @@ impl<'a> Components<'a> {
             );
             return None;
         }
+        if leads_out(source) {
+            let what = format!("`{source}` leads out of the manifest's directory");
+            item.error(what, COPY_IT_IN);
+            return None;
+        }
         let destination = format!("/{}", destination.trim_start_matches('/'));
         Some(FileMountKind::Placement {
             source: self.root.join(source),
@@ -290,6 +295,14 @@ fn read_source<'d>(item: &Item<'d>) -> Option<&'d str> {
     Some(path)
 }
 
+const COPY_IT_IN: &str =
+    "put the files below the manifest's directory, and write their path from there";
+
+/// By its text; links are followed when the files are read.
+fn leads_out(path: &str) -> bool {
+    Path::new(path).is_absolute() || path.split('/').any(|segment| segment == "..")
+}
+
 fn read_pattern(item: &Item<'_>, pattern: &str) -> Option<FileMountKind> {
     let last = pattern.rsplit('/').next().unwrap_or_default();
     if matches!(last, "" | "." | "..") {
@@ -297,9 +310,9 @@ fn read_pattern(item: &Item<'_>, pattern: &str) -> Option<FileMountKind> {
         item.error(what, "write a glob such as `assets/**/*`, or `{ source = \"assets\", destination = \"/assets\" }`");
         return None;
     }
-    if Path::new(pattern).is_absolute() || pattern.split('/').any(|segment| segment == "..") {
-        let what = format!("`{pattern}` leaves the manifest's directory");
-        item.error(what, "write `{ source = \"...\", destination = \"/...\" }`");
+    if leads_out(pattern) {
+        let what = format!("`{pattern}` leads out of the manifest's directory");
+        item.error(what, COPY_IT_IN);
         return None;
     }
     Some(FileMountKind::Pattern(pattern.to_owned()))

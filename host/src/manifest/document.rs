@@ -43,8 +43,14 @@ pub(super) struct Section<'d> {
     path: String,
     at: usize,
     entries: &'d DeTable<'d>,
+    /// What may stand here.
     known: Vec<&'static str>,
+    /// What Spin knows and we refuse: reported already.
+    refused: Vec<&'static str>,
 }
+
+/// How much of a line an error quotes.
+const QUOTED_MAX_CHARS: usize = 100;
 
 // === impl Document ===
 
@@ -78,7 +84,7 @@ impl<'d> Document<'d> {
                 .unwrap_or_default();
             let what = format!(
                 "invalid TOML at column {column} of `{}`: {}",
-                line.trim_end(),
+                quoted(line.trim_end(), column),
                 error.message()
             );
             self.error(
@@ -99,6 +105,7 @@ impl<'d> Document<'d> {
             at: 0,
             entries: table,
             known: Vec::new(),
+            refused: Vec::new(),
         }
     }
 
@@ -173,12 +180,13 @@ impl<'d> Item<'d> {
         boolean
     }
 
-    pub fn unsigned(&self) -> Option<u64> {
+    /// A whole number; `example` is a value that may stand here.
+    pub fn unsigned(&self, example: &str) -> Option<u64> {
         let number = self
             .value
             .as_integer()
             .and_then(|i| u64::from_str_radix(i.as_str(), i.radix()).ok());
-        let example = format!("{} = 10", self.key);
+        let example = format!("{} = {example}", self.key);
         match (number, self.value) {
             (None, DeValue::Integer(i)) => {
                 self.error(
@@ -246,6 +254,7 @@ impl<'d> Item<'d> {
             at: self.at,
             entries,
             known: Vec::new(),
+            refused: Vec::new(),
         })
     }
 
@@ -279,6 +288,12 @@ impl<'d> Item<'d> {
 
     pub fn is_boolean(&self) -> bool {
         self.value.is_bool()
+    }
+
+    /// As it is written, where it is a decimal one.
+    pub fn integer(&self) -> Option<&'d str> {
+        let integer = self.value.as_integer()?;
+        (integer.radix() == 10).then(|| integer.as_str())
     }
 
     pub fn is_integer(&self) -> bool {
@@ -351,7 +366,12 @@ impl<'d> Section<'d> {
 
     /// A key that Spin knows and we don't support. An empty list or table asks for nothing, so it may stay.
     pub fn unsupported(&mut self, key: &'static str, fix: &str) {
-        if let Some(item) = self.take(key).filter(|item| !item.is_empty()) {
+        self.refused.push(key);
+        let item = self.entries.get_key_value(key);
+        if let Some(item) = item
+            .map(|(name, value)| self.item(name, value))
+            .filter(|item| !item.is_empty())
+        {
             item.error("this key of Spin's is not supported yet", fix);
         }
     }
@@ -372,10 +392,11 @@ impl<'d> Section<'d> {
         for item in self
             .items()
             .iter()
-            .filter(|item| !self.known.contains(&item.key))
+            .filter(|item| !self.known.contains(&item.key) && !self.refused.contains(&item.key))
         {
             let fix = match nearest(item.key, self.known.iter().copied()) {
                 Some(near) => format!("did you mean `{near}`?"),
+                None if self.known.is_empty() => "remove it".to_owned(),
                 None => format!("remove it; known here: {}", self.known.join(", ")),
             };
             item.error("unknown key", fix);
@@ -397,4 +418,20 @@ impl<'d> Section<'d> {
             in_list: false,
         }
     }
+}
+
+/// The part of a line around a column; all of it where it isn't long.
+fn quoted(line: &str, column: usize) -> String {
+    let length = line.chars().count();
+    if length <= QUOTED_MAX_CHARS {
+        return line.to_owned();
+    }
+    let latest = length - QUOTED_MAX_CHARS;
+    let start = column.saturating_sub(QUOTED_MAX_CHARS / 2).min(latest);
+    let part: String = line.chars().skip(start).take(QUOTED_MAX_CHARS).collect();
+    let (before, after) = (
+        if start > 0 { "..." } else { "" },
+        if start < latest { "..." } else { "" },
+    );
+    format!("{before}{part}{after}")
 }

@@ -96,7 +96,7 @@ fn is_version_2(root: &mut Section<'_>) -> bool {
     let Some(item) = root.require("spin_manifest_version", "spin_manifest_version = 2") else {
         return false;
     };
-    let version = item.unsigned();
+    let version = item.unsigned("2");
     if version.is_some_and(|version| version != 2) {
         item.error(
             "only version 2 of Spin's manifest is supported",

@@ -28,6 +28,10 @@ use super::limits::{self, InstanceReuse, Limits};
 use super::metrics::{self, MetricDeclaration};
 use super::units::{parse_duration, parse_size, show_duration, show_size};
 
+/// Within every range of its kind.
+const SIZE_EXAMPLE: &str = "128MiB";
+const DURATION_EXAMPLE: &str = "30s";
+
 /// All of the table.
 #[derive(Debug, Default)]
 pub(super) struct Settings<'d> {
@@ -181,9 +185,11 @@ pub(super) fn count(
     range: &RangeInclusive<u64>,
     default: usize,
 ) -> usize {
-    let number = section
-        .take(key)
-        .and_then(|item| within(&item, item.unsigned()?, range, |n| n.to_string()));
+    let number = section.take(key).and_then(|item| {
+        within(&item, item.unsigned(&default.to_string())?, range, |n| {
+            n.to_string()
+        })
+    });
     number
         .and_then(|number| usize::try_from(number).ok())
         .unwrap_or(default)
@@ -191,16 +197,24 @@ pub(super) fn count(
 
 fn size(item: &Item<'_>, range: &RangeInclusive<u64>) -> Option<u64> {
     let bytes = if item.is_integer() {
-        item.unsigned()
+        item.unsigned(&format!("\"{SIZE_EXAMPLE}\""))
     } else {
         item.text()
-            .and_then(|text| parsed(item, text, parse_size, "128MiB"))
+            .and_then(|text| parsed(item, text, parse_size, SIZE_EXAMPLE))
     };
     within(item, bytes?, range, show_size)
 }
 
 fn duration(item: &Item<'_>, range: &RangeInclusive<Duration>) -> Option<Duration> {
-    let duration = parsed(item, item.text()?, parse_duration, "30s")?;
+    if let Some(number) = item.integer() {
+        // Seconds, most likely; but what is suggested must be accepted.
+        let seconds = format!("{number}s");
+        let fits = parse_duration(&seconds).is_some_and(|duration| range.contains(&duration));
+        let example = if fits { &seconds } else { DURATION_EXAMPLE };
+        item.wrong_type("a string", &format!("{} = \"{example}\"", item.key));
+        return None;
+    }
+    let duration = parsed(item, item.text()?, parse_duration, DURATION_EXAMPLE)?;
     within(item, duration, range, show_duration)
 }
 

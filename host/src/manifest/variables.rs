@@ -42,7 +42,7 @@ impl Variables {
             };
             let min_bytes = rule
                 .take("min_bytes")
-                .and_then(|item| Some((item.unsigned()?, item)));
+                .and_then(|item| Some((item.unsigned("32")?, item)));
             rule.finish();
             let Some(value) = self.lookup(&item, item.key) else {
                 continue;

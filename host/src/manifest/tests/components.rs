@@ -109,6 +109,47 @@ fn unknown_keys_are_faults_with_the_nearest_known_one() {
 }
 
 #[test]
+fn what_is_refused_is_not_said_to_be_known() {
+    let shown = faults("colour = 1");
+    for refused in [
+        "key_value_stores",
+        "sqlite_databases",
+        "ai_models",
+        "profile",
+        "allowed_http_hosts",
+    ] {
+        assert!(!shown.contains(refused), "{shown}");
+        assert_fault(
+            &faults(&format!("{refused} = [\"x\"]")),
+            &["is not supported yet"],
+        );
+    }
+    assert_fault(&faults("profil = 1"), &["remove it; known here: source, "]);
+    function("key_value_stores = []");
+}
+
+#[test]
+fn files_come_from_below_the_manifest() {
+    for entry in [
+        "\"../../..\"",
+        "\"../**/*\"",
+        "\"a/../../b\"",
+        "\"/etc/passwd\"",
+        "{ source = \"../../..\", destination = \"/\" }",
+        "{ source = \"a/../..\", destination = \"/\" }",
+        "{ source = \"/etc\", destination = \"/\" }",
+    ] {
+        let shown = faults(&format!("files = [\n  {entry},\n]"));
+        assert_fault(&shown, &["dir/spin.toml:10: [component.c] files: "]);
+        assert!(
+            shown.contains("leads out of the manifest's directory")
+                || shown.contains("names a directory"),
+            "{shown}"
+        );
+    }
+}
+
+#[test]
 fn ids_are_those_of_spin() {
     let with_id = |id: &str| {
         parse_with(

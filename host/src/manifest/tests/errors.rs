@@ -30,7 +30,7 @@ queue = -1
         "dir/spin.toml:8: [component.lots] source: a string belongs here, not an integer; fix: write for example `source = \"...\"`",
         "dir/spin.toml:9: [component.lots] descripton: unknown key; fix: did you mean `description`?",
         "dir/spin.toml:11: [component.lots.tool.flowviz] memory_limit: `12 parsecs` is not a whole number and a unit; fix: write for example `memory_limit = \"128MiB\"`",
-        "dir/spin.toml:12: [component.lots.tool.flowviz] queue: -1 is out of range; fix: write for example `queue = 10`",
+        "dir/spin.toml:12: [component.lots.tool.flowviz] queue: -1 is out of range; fix: write for example `queue = 2048`",
     ];
     assert_eq!(shown.lines().collect::<Vec<_>>(), expected);
     assert_eq!(errors.findings()[0].line, Some(6));
@@ -42,6 +42,38 @@ fn broken_syntax_shows_its_line_and_column() {
     assert!(
         shown.starts_with("spin.toml:2: invalid TOML at column 13 of `[application`: "),
         "{shown}"
+    );
+}
+
+#[test]
+fn of_a_long_line_only_the_place_is_shown() {
+    let long = format!(
+        "spin_manifest_version = 2\ntext = \"{}\" oops \"{}\"\n",
+        "a".repeat(5000),
+        "b".repeat(5000)
+    );
+    let shown = errors_of(&long).to_string();
+    let first = shown.lines().next().unwrap();
+    assert!(
+        first.len() < 300 && first.contains("aaa\" oops \"bbb") && first.contains("`...aaa"),
+        "{first}"
+    );
+    // Both ends of a line.
+    let (start, end) = (
+        format!("= {}", "é".repeat(500)),
+        format!("a = \"{}", "é".repeat(500)),
+    );
+    let (start, end) = (errors_of(&start).to_string(), errors_of(&end).to_string());
+    assert!(
+        start.contains("of `= é") && start.contains("é...`"),
+        "{start}"
+    );
+    assert!(end.contains("`...é") || end.contains("of `a = "), "{end}");
+    assert!(
+        start
+            .lines()
+            .chain(end.lines())
+            .all(|line| line.chars().count() < 300)
     );
 }
 

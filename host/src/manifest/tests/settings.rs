@@ -137,6 +137,48 @@ fn what_does_not_parse_is_refused_with_an_example() {
     }
 }
 
+/// What an error says to write instead.
+fn suggestion(shown: &str) -> &str {
+    let (_, example) = shown.split_once("write for example `").unwrap();
+    example.split('`').next().unwrap()
+}
+
+#[test]
+fn what_is_suggested_is_accepted() {
+    for setting in [
+        "memory_limit = -1",
+        "memory_limit = true",
+        "memory_limit = \"lots\"",
+        "timeout = 5",
+        "timeout = 50000",
+        "timeout = -5",
+        "timeout = \"5\"",
+        "cpu_limit = 2",
+        "max_concurrency = -1",
+        "max_concurrency = \"many\"",
+        "queue = -1",
+        "max_body_size = -1",
+        "max_body_size = \"1\"",
+        "instance_reuse = 5",
+    ] {
+        let shown = faults(&tool(setting));
+        if !shown.contains("a string belongs here, not a boolean") {
+            function(&tool(suggestion(&shown)));
+        }
+    }
+    for key in ["max_requests", "max_concurrent", "idle_timeout"] {
+        let shown = faults(&tool(&format!("instance_reuse = {{ {key} = -1 }}")));
+        function(&tool(&format!(
+            "instance_reuse = {{ {} }}",
+            suggestion(&shown)
+        )));
+    }
+    assert_eq!(
+        suggestion(&faults(&tool("timeout = 5"))),
+        "timeout = \"5s\""
+    );
+}
+
 #[test]
 fn a_cpu_limit_that_no_request_reaches_is_a_warning() {
     let app = parse_with(
