@@ -344,7 +344,7 @@ fn a_good_application_is_said_to_be_good() -> Result<()> {
     let output = Bad::new(&app("source = \"{probe}\""))?.run(&["check"])?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     ensure!(
-        output.status.success() && text.contains("1 functions, 1 routes"),
+        output.status.success() && text.contains("1 function, 1 route:"),
         "{text}"
     );
     ensure!(

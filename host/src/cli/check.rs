@@ -35,11 +35,27 @@ impl Check {
         };
         loader.load(&app).await?;
         println!(
-            "{}: {} functions, {} routes: all good",
+            "{}: {}, {}: all good",
             app.file.display(),
-            app.functions.len(),
-            app.routes.len()
+            counted(app.functions.len(), "function"),
+            counted(app.routes.len(), "route")
         );
         Ok(())
+    }
+}
+
+fn counted(count: usize, what: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {what}{plural}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::counted;
+
+    #[test]
+    fn one_is_no_plural() {
+        let counts = [0, 1, 2].map(|count| counted(count, "route"));
+        assert_eq!(counts, ["0 routes", "1 route", "2 routes"]);
     }
 }
