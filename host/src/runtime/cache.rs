@@ -1,7 +1,8 @@
 //! Compiled components on disk, so that a second start of the same app compiles nothing.
 //!
 //! A file's name is the component's digest and the engine's compatibility hash: another host version, other compiler settings or
-//! another component never find it. Files are written beside and renamed, so a half-written one is never seen.
+//! another component never find it. Files are written beside and renamed, so a half-written one is never seen. What nothing has
+//! used for a while is removed when something new is kept.
 
 use std::collections::hash_map::DefaultHasher;
 use std::fs;
@@ -9,12 +10,18 @@ use std::hash::{Hash, Hasher};
 use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use tracing::{debug, warn};
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
 use super::component::Digest;
+
+const EXTENSION: &str = "cwasm";
+const UNUSED_FOR: Duration = Duration::from_secs(30 * 24 * 3600);
+/// How many files are looked at for one that is kept: more can't grow faster than they go.
+const LOOKED_AT: usize = 1000;
 
 /// Where compiled components are kept; `None` compiles at each start.
 #[derive(Debug)]
@@ -55,7 +62,11 @@ impl CompiledCache {
         )]
         let loaded = unsafe { Component::deserialize_file(engine, &path) };
         match loaded {
-            Ok(component) => Some(component),
+            Ok(component) => {
+                // For `prune`. A cache that can only be read serves as well.
+                let _ = fs::File::open(&path).and_then(|file| file.set_modified(SystemTime::now()));
+                Some(component)
+            }
             Err(error) => {
                 warn!(path = %path.display(), %error, "a cached component can't be used; compiling it again");
                 None
@@ -72,13 +83,16 @@ impl CompiledCache {
             warn!(path = %path.display(), %error, "a compiled component could not be cached");
         } else {
             debug!(path = %path.display(), "compiled component cached");
+            if let Some(dir) = &self.0 {
+                prune(dir);
+            }
         }
     }
 
     fn path(&self, engine: &Engine, digest: &Digest) -> Option<PathBuf> {
         let mut hasher = DefaultHasher::new();
         engine.precompile_compatibility_hash().hash(&mut hasher);
-        let name = format!("{digest}-{:016x}.cwasm", hasher.finish());
+        let name = format!("{digest}-{:016x}.{EXTENSION}", hasher.finish());
         Some(self.0.as_ref()?.join(name))
     }
 }
@@ -104,9 +118,30 @@ fn prepare(dir: &Path) -> Result<(), String> {
     Ok(())
 }
 
+/// Removes what no process has loaded or stored for `UNUSED_FOR`. Whoever has such a file loaded keeps what is mapped.
+fn prune(dir: &Path) {
+    let Ok(entries) = fs::read_dir(dir) else {
+        return;
+    };
+    for path in entries.flatten().take(LOOKED_AT).map(|entry| entry.path()) {
+        let unused = || path.metadata().ok()?.modified().ok()?.elapsed().ok();
+        if path
+            .extension()
+            .is_some_and(|extension| extension == EXTENSION)
+            && unused().is_some_and(|unused| unused > UNUSED_FOR)
+            && fs::remove_file(&path).is_ok()
+        {
+            debug!(path = %path.display(), "a compiled component was not used for long and is removed");
+        }
+    }
+}
+
 fn write_atomically(path: &Path, component: &Component) -> anyhow::Result<()> {
     let dir = path.parent().unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(dir)?;
+    // Named so that `prune` finds it, should this process be killed here.
+    let mut file = tempfile::Builder::new()
+        .suffix(&format!(".{EXTENSION}"))
+        .tempfile_in(dir)?;
     file.write_all(&component.serialize()?)?;
     file.persist(path)?;
     Ok(())
@@ -122,6 +157,35 @@ mod tests {
         assert!(CompiledCache::at(dir.path()).0.is_some());
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o777)).unwrap();
         assert!(CompiledCache::at(dir.path()).0.is_none());
+    }
+
+    #[test]
+    fn what_is_not_used_for_long_is_removed_when_something_is_stored() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = CompiledCache::at(dir.path());
+        let engine = Engine::default();
+        let bytes = b"\0asm\x0d\0\x01\0";
+        let component = Component::new(&engine, bytes).unwrap();
+        let [used, unused, new] = ["used", "unused", "new"].map(|name| Digest::of(name.as_bytes()));
+        let path = |digest| cache.path(&engine, digest).unwrap();
+        let long_ago = SystemTime::now() - UNUSED_FOR - Duration::from_secs(3600);
+        let age = |path: &Path| {
+            let file = fs::File::open(path).unwrap();
+            file.set_modified(long_ago).unwrap();
+        };
+        for digest in [&used, &unused] {
+            cache.store(&engine, digest, &component);
+        }
+        age(&path(&used));
+        age(&path(&unused));
+        let foreign = dir.path().join("notes.txt");
+        fs::write(&foreign, "").unwrap();
+        age(&foreign);
+
+        assert!(cache.load(&engine, &used).is_some());
+        cache.store(&engine, &new, &component);
+        let left = [&used, &unused, &new].map(|digest| path(digest).exists());
+        assert_eq!((left, foreign.exists()), ([true, false, true], true));
     }
 
     #[test]
