@@ -17,8 +17,12 @@ async fn start(options: HostOptions) -> Result<(u64, String)> {
     let line = host
         .wait_for_log(|line| line.contains("functions loaded"))
         .await?;
-    let compiled = serde_json::from_str::<Value>(&line)?["compiled"].as_u64();
-    Ok((compiled.context(line)?, host.log().join("\n")))
+    let loaded = serde_json::from_str::<Value>(&line)?;
+    ensure!(loaded["ms"].is_u64(), "a number belongs there: {line}");
+    Ok((
+        loaded["compiled"].as_u64().context(line)?,
+        host.log().join("\n"),
+    ))
 }
 
 async fn start_with(cache: &Path) -> Result<(u64, String)> {

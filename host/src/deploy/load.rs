@@ -78,7 +78,8 @@ impl Loader {
         info!(
             functions = live.len(),
             compiled,
-            ms = started.elapsed().as_millis(),
+            // An integer that JSON has: of 64 bits.
+            ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
             "functions loaded"
         );
         self.route(app, &live)
