@@ -1,6 +1,7 @@
 //! The WMS API answers as its contract says: who may, what is refused and how, and what a 2xx means.
 
 use anyhow::{Context, Result};
+use flowviz_stack::Part;
 use flowviz_tests::Wms;
 use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
@@ -605,6 +606,30 @@ async fn links_and_decisions_keep_the_rules() -> Result<()> {
             "{statement}"
         );
     }
+    Ok(())
+}
+
+/// Reachable and silent is worse than gone: nobody says no.
+#[tokio::test]
+async fn health_says_degraded_while_the_database_is_silent() -> Result<()> {
+    let wms = Wms::start().await?;
+    let signal = |name: &str| {
+        let pid = wms.stack.pid(Part::PgBouncer).unwrap_or_default();
+        std::process::Command::new("kill")
+            .args([name, &pid.to_string()])
+            .status()
+    };
+    let health = || Answer::to(wms.http.get(wms.host.url("/api/health")));
+    assert_eq!(health().await?.body["status"], "ok");
+
+    signal("-STOP")?;
+    let silent = health().await;
+    signal("-CONT")?;
+    let silent = silent?;
+    assert_eq!(silent.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(silent.body["status"], "degraded", "{}", silent.body);
+    assert_eq!(silent.header("retry-after"), "5");
+    assert_eq!(health().await?.body["status"], "ok");
     Ok(())
 }
 
