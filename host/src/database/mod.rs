@@ -26,6 +26,8 @@ mod reader;
 mod server;
 mod session;
 mod startup;
+#[cfg(test)]
+mod tests;
 mod types;
 
 use std::time::Duration;

@@ -86,6 +86,11 @@ impl Session {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn pool(&self) -> &Arc<Pool> {
+        &self.pool
+    }
+
     /// Runs a statement for its effect. Returns the number of rows that it touched.
     pub async fn execute(
         &self,
