@@ -394,6 +394,21 @@ async fn metadata_is_bounded_as_it_is_stored() -> Result<()> {
     let decision = json!({ "lot_id": old.body["id"], "decision": "PASS" });
     let decided = operator.post("/api/qc-decisions", decision).await?;
     assert_eq!(decided.status, StatusCode::CREATED, "{}", decided.body);
+
+    // The largest pages there can be fit into their functions' memory.
+    database
+        .batch_execute(
+            "INSERT INTO lots (lot_code, metadata)
+             SELECT 'PAGE-' || n, jsonb_build_object('a', repeat('é', 8187)) FROM generate_series(1, 200) n;
+             INSERT INTO qc_decisions (lot_id, decision, notes, digital_signature)
+             SELECT id, 'PASS', repeat('🥙', 1000), repeat('🥙', 4096) FROM lots WHERE lot_code LIKE 'PAGE-%'",
+        )
+        .await?;
+    for path in ["/api/lots?limit=200", "/api/qc-decisions?limit=200"] {
+        let page = operator.get(path).await?;
+        assert_eq!(page.status, StatusCode::OK, "{path}: {}", page.body);
+        assert_eq!(page.body.as_array().map(Vec::len), Some(200), "{path}");
+    }
     Ok(())
 }
 
