@@ -109,3 +109,37 @@ async fn a_request_names_its_host_once() -> Result<()> {
     }
     Ok(())
 }
+
+/// Reads only after it has sent all, as simple clients do: the answer must still be there.
+#[tokio::test]
+async fn a_body_that_is_too_large_is_told_so_to_its_end() -> Result<()> {
+    let host = host("max_body_size = '1KiB'")?;
+    let body = vec![b'x'; 8 * 1024 * 1024];
+    for head in [
+        "Content-Length: 8388608\r\n",
+        "Transfer-Encoding: chunked\r\n",
+    ] {
+        for path in ["/probe/echo", "/probe/ok"] {
+            let mut socket = send(
+                &host,
+                format!("POST {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{head}\r\n")
+                    .as_bytes(),
+            )?;
+            if head.starts_with("Transfer") {
+                socket.write_all(b"800000\r\n")?;
+                socket.write_all(&body)?;
+                socket.write_all(b"\r\n0\r\n\r\n")?;
+            } else {
+                socket.write_all(&body)?;
+            }
+            let status = status(socket)?;
+            // A function that doesn't read its body can't know how long it is.
+            let expected = match (path, head.starts_with("Transfer")) {
+                ("/probe/ok", true) => "HTTP/1.1 200 OK",
+                _ => "HTTP/1.1 413 Payload Too Large",
+            };
+            assert_eq!(status, expected, "{path} {head}");
+        }
+    }
+    Ok(())
+}

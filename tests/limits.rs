@@ -269,7 +269,10 @@ async fn a_client_that_leaves_frees_its_place() -> Result<()> {
     ensure!(response.chunk().await?.is_some());
     drop(response);
     let metrics = in_flight(0.0).await?;
-    ensure!(metrics.errors("leaver", "client_disconnect") == 3.0, "{metrics:#?}");
+    ensure!(
+        metrics.errors("leaver", "client_disconnect") == 3.0,
+        "{metrics:#?}"
+    );
     ensure!(
         metrics.sum(
             "http_requests_total",

@@ -4,12 +4,13 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::{Buf, Bytes};
 use http_body::{Body as _, Frame, SizeHint};
-use http_body_util::Full;
+use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
+use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 use wasmtime_wasi_http::{Error, WasiBody};
 
@@ -59,10 +60,11 @@ pub enum Cut {
     Function(Error),
 }
 
-/// A request's body of at most so many bytes.
+/// A request's body of at most so many bytes. What the function leaves of it is [`discard`]ed.
 #[derive(Debug)]
 pub struct Limited {
-    inner: Incoming,
+    /// `None` when there is nothing more to read.
+    inner: Option<Incoming>,
     limit: u64,
     left: u64,
     upload: Arc<Upload>,
@@ -247,7 +249,7 @@ impl Limited {
     pub fn new(inner: Incoming, limit: u64) -> (Self, Arc<Upload>) {
         let upload = Arc::<Upload>::default();
         let limited = Self {
-            inner,
+            inner: Some(inner),
             limit,
             left: limit,
             upload: Arc::clone(&upload),
@@ -264,7 +266,10 @@ impl http_body::Body for Limited {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        let frame = ready!(Pin::new(&mut self.inner).poll_frame(cx));
+        let Some(inner) = &mut self.inner else {
+            return Poll::Ready(None);
+        };
+        let frame = ready!(Pin::new(inner).poll_frame(cx));
         Poll::Ready(match frame {
             Some(Ok(frame)) => {
                 let bytes = frame.data_ref().map_or(0, |data| data.remaining() as u64);
@@ -275,25 +280,65 @@ impl http_body::Body for Limited {
                     }
                     None => {
                         self.upload.0.store(EXCEEDED, Ordering::Release);
+                        self.leave();
                         Some(Err(Error::HttpRequestBodySize(Some(self.limit))))
                     }
                 }
             }
             Some(Err(_)) => {
                 self.upload.0.store(INTERRUPTED, Ordering::Release);
+                self.inner = None;
                 Some(Err(Error::ConnectionTerminated))
             }
-            None => None,
+            None => {
+                self.inner = None;
+                None
+            }
         })
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
+        self.inner.as_ref().is_none_or(Incoming::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
+        self.inner
+            .as_ref()
+            .map_or_else(|| SizeHint::with_exact(0), Incoming::size_hint)
     }
+}
+
+impl Limited {
+    fn leave(&mut self) {
+        if let Some(inner) = self.inner.take() {
+            discard(inner);
+        }
+    }
+}
+
+impl Drop for Limited {
+    fn drop(&mut self) {
+        self.leave();
+    }
+}
+
+/// Reads on, for a while, what nobody wants. To close a connection on a client that still sends would reset it, and take away the
+/// answer that says why.
+pub fn discard(mut body: Incoming) {
+    const BYTES: u64 = 16 * 1024 * 1024;
+    const TIME: Duration = Duration::from_secs(5);
+    let (false, Ok(runtime)) = (body.is_end_stream(), Handle::try_current()) else {
+        return;
+    };
+    runtime.spawn(tokio::time::timeout(TIME, async move {
+        let mut read = 0;
+        while let Some(Ok(frame)) = body.frame().await {
+            read += frame.data_ref().map_or(0, |data| data.len() as u64);
+            if read > BYTES {
+                break;
+            }
+        }
+    }));
 }
 
 // === impl Upload ===

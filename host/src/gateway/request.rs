@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
-use http::header::{CONNECTION, CONTENT_LENGTH};
+use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
@@ -17,7 +17,7 @@ use tokio::time::Sleep;
 use tracing::{debug, warn};
 use wasmtime_wasi_http::{Error, WasiBody};
 
-use super::body::{Body, Limited};
+use super::body::{Body, Limited, discard};
 use super::connection::OpenResponse;
 use super::headers::{self, REQUEST_ID};
 use super::problem::Problem;
@@ -123,6 +123,10 @@ impl Gateway {
             .exact()
             .is_some_and(|bytes| bytes > limits.max_body)
         {
+            // Whoever asks first (`Expect`) has sent nothing yet.
+            if !request.headers().contains_key(EXPECT) {
+                discard(request.into_body());
+            }
             return refuse(observation, Problem::BodyTooLarge(limits.max_body));
         }
 

@@ -19,11 +19,11 @@ pub struct Digest([u8; 32]);
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     #[error(
-        "{path}: {source}; build the functions first (`cargo functions`, or `flowviz up --build`)"
+        "{path}: {error}; build the functions first (`cargo functions`, or `flowviz up --build`)"
     )]
     Missing {
         path: PathBuf,
-        source: std::io::Error,
+        error: std::io::Error,
     },
     #[error("{path} is not WebAssembly: it doesn't begin with `\\0asm`")]
     NotWasm { path: PathBuf },
@@ -55,9 +55,9 @@ impl Runtime {
     /// Reads, compiles (or takes from the cache) and links the component at `path`. Blocks: call it off the serving threads.
     pub fn load(&self, path: &Path) -> Result<Loaded, LoadError> {
         let path_buf = || path.to_owned();
-        let bytes = std::fs::read(path).map_err(|source| LoadError::Missing {
+        let bytes = std::fs::read(path).map_err(|error| LoadError::Missing {
             path: path_buf(),
-            source,
+            error,
         })?;
         match bytes.get(..8) {
             Some([b'\0', b'a', b's', b'm', 1, 0, 0, 0]) => {
