@@ -87,7 +87,7 @@ impl Drop for Lease {
     fn drop(&mut self) {
         let mut returning = Returning(self.0.take());
         // Without a runtime the process ends, and the connection with it.
-        if returning.is_running()
+        if returning.is_wanted_back()
             && let Ok(runtime) = tokio::runtime::Handle::try_current()
         {
             runtime.spawn(async move { returning.settle().await });
@@ -98,8 +98,11 @@ impl Drop for Lease {
 // === impl Returning ===
 
 impl Returning {
-    fn is_running(&self) -> bool {
-        self.0.as_ref().is_some_and(|object| object.is_running())
+    /// It isn't clean, and may become so.
+    fn is_wanted_back(&self) -> bool {
+        self.0
+            .as_ref()
+            .is_some_and(|object| object.is_running() || object.in_transaction())
     }
 
     async fn settle(&mut self) {

@@ -29,6 +29,10 @@ const GRACE: Duration = Duration::from_millis(250);
 /// How long a request to cancel may take. It is only a courtesy to the server: nobody waits for it.
 const CANCEL_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// How long a transaction that was given up may take to be rolled back. Closing its connection does it too, but costs the pooler its
+/// connection to the server, and a function that keeps failing would use those up for everybody.
+const ROLLBACK_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// A logged-in connection.
 #[derive(Debug)]
 pub(super) struct Server {
@@ -175,10 +179,14 @@ impl Server {
         matches!(self.state, State::Running { .. })
     }
 
-    /// Ends a statement whose answer nobody wants: it may come to its end by itself, for a short while, and is cancelled then. In a
-    /// transaction, whose locks others may wait for, it is cancelled at once. Unless it came to its end, the connection must be
-    /// closed next.
+    /// Ends what nobody wants any more. A statement may come to its end by itself, for a short while, and is cancelled then; in a
+    /// transaction, whose locks others may wait for, it is cancelled at once. A transaction between two statements is rolled back.
+    /// Unless the connection is clean after this, it must be closed.
     pub async fn abandon(&mut self) {
+        if self.in_transaction() {
+            let _ = tokio::time::timeout(ROLLBACK_TIMEOUT, self.roll_back()).await;
+            return;
+        }
         let State::Running { in_transaction } = self.state else {
             return;
         };
@@ -189,6 +197,12 @@ impl Server {
         if let (true, Some(key)) = (self.is_running(), self.cancel_key) {
             let _ = tokio::time::timeout(CANCEL_TIMEOUT, cancel(self.peer, key)).await;
         }
+    }
+
+    async fn roll_back(&mut self) -> Result<(), DatabaseError> {
+        self.start("ROLLBACK", &[]).await?;
+        while let Step::Row(_) = self.next().await? {}
+        Ok(())
     }
 
     /// Reads to the end of the answer, wherever in it the last reader stopped.

@@ -28,7 +28,7 @@ const FEW: Budget = Budget {
 const ROWS: usize = 10;
 const PIECES: usize = 2 * (2 + 1 + ROWS + 2);
 
-/// Answers `BEGIN`, `COMMIT`, `FAIL`, and `ROWS` as far as there are permits.
+/// Answers `BEGIN`, `COMMIT`, `ROLLBACK`, `FAIL`, and `ROWS` as far as there are permits.
 #[derive(Debug)]
 struct Server {
     address: SocketAddr,
@@ -95,7 +95,7 @@ impl Server {
         while let Some(text) = next_statement(&mut socket).await {
             let begun = [frame(b'1', &[]), frame(b'2', &[])];
             let answer = match text.as_str() {
-                "BEGIN" | "COMMIT" => {
+                "BEGIN" | "COMMIT" | "ROLLBACK" => {
                     status = if text == "BEGIN" { b'T' } else { b'I' };
                     vec![frame(b'n', &[]), frame(b'C', b"DONE\0")]
                 }
@@ -236,6 +236,20 @@ async fn a_statement_given_up_in_a_transaction_ends_it_at_once() {
         until(|| pool.size() == load(0, 0)).await;
         assert_eq!(server.counts(), (1, 1));
     }
+}
+
+#[tokio::test]
+async fn a_transaction_given_up_between_statements_is_rolled_back_and_its_connection_kept() {
+    let server = Server::start().await;
+    let pool = server.pool();
+    for last in ["BEGIN", "FAIL"] {
+        let session = Session::new(Arc::clone(&pool), LONG);
+        session.execute("BEGIN", &[]).await.unwrap();
+        _ = session.execute(last, &[]).await;
+        drop(session);
+        until(|| pool.size() == load(0, 1)).await;
+    }
+    assert_eq!(server.counts(), (1, 0));
 }
 
 #[tokio::test]

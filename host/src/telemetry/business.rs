@@ -311,7 +311,7 @@ impl Family {
 mod tests {
     use super::*;
     use crate::manifest::MetricLabel;
-    use prometheus::{Encoder, TextEncoder};
+    use crate::telemetry::tests::text;
 
     fn lots(max_series: usize) -> MetricDeclaration {
         MetricDeclaration {
@@ -337,14 +337,6 @@ mod tests {
             ("run".to_owned(), run.to_owned()),
             ("lot_type".to_owned(), lot_type.to_owned()),
         ]
-    }
-
-    fn text(registry: &Registry) -> String {
-        let mut out = Vec::new();
-        TextEncoder::new()
-            .encode(&registry.gather(), &mut out)
-            .unwrap();
-        String::from_utf8(out).unwrap()
     }
 
     #[test]

@@ -344,7 +344,7 @@ impl fmt::Debug for PoolGauges {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use prometheus::{Encoder, TextEncoder};
+    use crate::telemetry::tests::text;
 
     struct Fixed(PoolSize);
 
@@ -352,14 +352,6 @@ mod tests {
         fn size(&self) -> PoolSize {
             self.0
         }
-    }
-
-    fn text(registry: &Registry) -> String {
-        let mut out = Vec::new();
-        TextEncoder::new()
-            .encode(&registry.gather(), &mut out)
-            .unwrap();
-        String::from_utf8(out).unwrap()
     }
 
     #[test]

@@ -58,3 +58,24 @@ impl Telemetry {
         Ok(text)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a scrape of `registry` says.
+    pub fn text(registry: &Registry) -> String {
+        let mut out = Vec::new();
+        TextEncoder::new()
+            .encode(&registry.gather(), &mut out)
+            .unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn a_scrape_tells_which_host_this_is() {
+        let scrape = String::from_utf8(Telemetry::new().unwrap().encode().unwrap()).unwrap();
+        let version = env!("CARGO_PKG_VERSION");
+        assert!(scrape.contains(&format!(r#"flowviz_build_info{{version="{version}"}} 1"#)));
+    }
+}

@@ -306,15 +306,7 @@ fn method_name(index: usize) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use prometheus::{Encoder, TextEncoder};
-
-    fn text(registry: &Registry) -> String {
-        let mut out = Vec::new();
-        TextEncoder::new()
-            .encode(&registry.gather(), &mut out)
-            .unwrap();
-        String::from_utf8(out).unwrap()
-    }
+    use crate::telemetry::tests::text;
 
     #[test]
     fn a_request_is_counted_once_when_its_observation_ends() {

@@ -5,6 +5,7 @@
     clippy::panic,
     clippy::unwrap_used,
     clippy::indexing_slicing,
+    clippy::result_large_err,
     reason = "misbehaving is its purpose"
 )]
 
