@@ -9,6 +9,7 @@ mod database;
 mod host;
 mod innocents;
 mod probes;
+mod user;
 mod wms;
 
 pub use artifacts::{Artifacts, artifacts, functions, root};
@@ -17,4 +18,5 @@ pub use database::Database;
 pub use host::{Host, HostOptions, Metrics};
 pub use innocents::Innocents;
 pub use probes::probes;
+pub use user::{Reply, User};
 pub use wms::{Wms, demo_password};
