@@ -6,7 +6,7 @@ use wms::database::{maybe, text};
 use wms::lot::{Lot, LotStatus, LotType};
 use wms::page::Page;
 use wms::url::Query;
-use wms::{Caller, Database, Faults, Name as _, Outcome, Problem, Role};
+use wms::{Caller, Faults, Name as _, Outcome};
 
 pub async fn list(request: Request) -> Outcome {
     let caller = Caller::of(request.headers()).await?;
@@ -34,13 +34,9 @@ pub async fn list(request: Request) -> Outcome {
         text(page.rows()),
     ];
 
-    let database = Database::connect().await?;
-    if !faults.is_empty() {
-        caller.admit(database.role(caller.id).await?.first(), Role::ALL, None)?;
-        return Err(Problem::invalid(faults));
-    }
-    let rows = database.query(include_str!("list.sql"), parameters).await?;
-    caller.admit(rows.first(), Role::ALL, None)?;
+    let rows = caller
+        .list(include_str!("list.sql"), parameters, faults)
+        .await?;
     let lots = rows
         .iter()
         .filter_map(|row| Lot::of(row).transpose())

@@ -6,11 +6,10 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use spin_sdk::http::Request;
 use uuid::Uuid;
-use wms::database::{json, list, text};
 use wms::decimal::{Celsius, Kilograms};
 use wms::form::Submission;
 use wms::lot::{Lot, LotType};
-use wms::{Caller, Database, Form, Kind, Name as _, Outcome, Problem, Reply, Role, Row, metrics};
+use wms::{Caller, Form, Kind, Name as _, Outcome, Problem, Reply, Role, Row, metrics};
 
 const ROLES: &[Role] = &[Role::Admin, Role::Manager, Role::Operator];
 
@@ -49,20 +48,11 @@ pub async fn register(request: Request) -> Outcome {
     let caller = Caller::of(request.headers()).await?;
     let submission = Submission::read(request, |form| Draft::read(form, caller)).await;
 
-    let parameters = vec![
-        text(caller.id),
-        list(ROLES),
-        json(&submission.draft)?,
-        text(submission.is_sound()),
-    ];
-    let rows = Database::connect()
-        .await?
-        .write(include_str!("register.sql"), parameters)
+    let operator = submission.draft.operator_id;
+    let row = submission
+        .write(include_str!("register.sql"), caller, ROLES, operator)
         .await?;
-    let row = rows.first();
-    caller.admit(row, ROLES, submission.draft.operator_id)?;
-    let row = row.ok_or_else(Problem::unauthenticated)?;
-    let lot = settle(submission, row)?;
+    let lot = settle(submission, &row)?;
 
     count(&lot, row.maybe("run_code")?.as_deref());
     Ok(Reply::json(StatusCode::CREATED, &lot).header(LOCATION, &format!("/api/lots/{}", lot.id)))

@@ -6,7 +6,7 @@ use wms::cursor::Cursor;
 use wms::database::{maybe, text};
 use wms::page::Page;
 use wms::url::Query;
-use wms::{Caller, Database, Faults, Name as _, Outcome, Problem, Role};
+use wms::{Caller, Faults, Name as _, Outcome};
 
 /// Gates are numbered with at most one decimal today (6.5); two more don't hurt.
 const GATE_NUMBER_SCALE: u32 = 3;
@@ -30,13 +30,9 @@ pub async fn list(request: Request) -> Outcome {
         text(page.rows()),
     ];
 
-    let database = Database::connect().await?;
-    if !faults.is_empty() {
-        caller.admit(database.role(caller.id).await?.first(), Role::ALL, None)?;
-        return Err(Problem::invalid(faults));
-    }
-    let rows = database.query(include_str!("list.sql"), parameters).await?;
-    caller.admit(rows.first(), Role::ALL, None)?;
+    let rows = caller
+        .list(include_str!("list.sql"), parameters, faults)
+        .await?;
     let decisions = rows
         .iter()
         .filter_map(|row| Decision::of(row).transpose())

@@ -5,10 +5,9 @@ use http::StatusCode;
 use serde::Serialize;
 use spin_sdk::http::Request;
 use uuid::Uuid;
-use wms::database::{json, list, text};
 use wms::decimal::Celsius;
 use wms::form::Submission;
-use wms::{Caller, Database, Form, Kind, Name as _, Outcome, Problem, Reply, Role, Row, metrics};
+use wms::{Caller, Form, Kind, Name as _, Outcome, Problem, Reply, Role, Row, metrics};
 
 const ROLES: &[Role] = &[Role::Admin, Role::Manager, Role::Auditor, Role::Operator];
 
@@ -37,20 +36,11 @@ pub async fn record(request: Request) -> Outcome {
     let caller = Caller::of(request.headers()).await?;
     let submission = Submission::read(request, |form| Draft::read(form, caller)).await;
 
-    let parameters = vec![
-        text(caller.id),
-        list(ROLES),
-        json(&submission.draft)?,
-        text(submission.is_sound()),
-    ];
-    let rows = Database::connect()
-        .await?
-        .write(include_str!("record.sql"), parameters)
+    let operator = submission.draft.operator_id;
+    let row = submission
+        .write(include_str!("record.sql"), caller, ROLES, operator)
         .await?;
-    let row = rows.first();
-    caller.admit(row, ROLES, submission.draft.operator_id)?;
-    let row = row.ok_or_else(Problem::unauthenticated)?;
-    let decision = settle(submission, row)?;
+    let decision = settle(submission, &row)?;
 
     let gate_number = row.maybe("gate_number")?;
     let labels = [

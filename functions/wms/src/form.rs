@@ -2,13 +2,15 @@
 //!
 //! A field that is `null` counts as absent, unknown fields are ignored, and of a repeated key the last one wins.
 
+use crate::database::{self, list, text};
 use crate::decimal::{Decimal, NotDecimal};
 use crate::faults::Step;
 use crate::json::{self, Unfit};
-use crate::{Faults, Kind, Name, Problem};
+use crate::{Caller, Database, Faults, Kind, Name, Problem, Role, Row};
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use serde::Serialize;
 use serde_json::value::RawValue;
 use spin_sdk::http::Request;
 use std::collections::BTreeMap;
@@ -58,14 +60,40 @@ impl<T: Default> Submission<T> {
             },
         }
     }
+}
 
-    /// Whether the body had no fault of its own.
-    pub fn is_sound(&self) -> bool {
-        self.unreadable.is_none() && self.faults.is_empty()
+impl<T: Serialize> Submission<T> {
+    /// Runs the statement that writes the draft, for a caller who has one of `roles` and may sign as `operator`. The row says
+    /// what was written, or why nothing was. The statement's parameters: $1 the caller's id, $2 the roles, $3 the draft as JSON,
+    /// $4 whether the body was sound.
+    pub async fn write(
+        &self,
+        statement: &str,
+        caller: Caller,
+        roles: &[Role],
+        operator: Option<Uuid>,
+    ) -> Result<Row, Problem> {
+        let parameters = vec![
+            text(caller.id),
+            list(roles),
+            database::json(&self.draft)?,
+            text(self.is_sound()),
+        ];
+        let rows = Database::connect()
+            .await?
+            .write(statement, parameters)
+            .await?;
+        caller.admit(rows.first(), roles, operator)?;
+        rows.into_iter().next().ok_or_else(Problem::unauthenticated)
     }
 }
 
 impl<T> Submission<T> {
+    /// Whether the body had no fault of its own.
+    pub fn is_sound(&self) -> bool {
+        self.unreadable.is_none() && self.faults.is_empty()
+    }
+
     /// The draft, or all that is wrong with it.
     pub fn accept(self) -> Result<T, Problem> {
         match self.unreadable {

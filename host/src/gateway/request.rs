@@ -67,7 +67,7 @@ impl Gateway {
 
     pub async fn handle(
         &self,
-        request: Request<Incoming>,
+        mut request: Request<Incoming>,
         client: SocketAddr,
         local: SocketAddr,
         open: OpenResponse,
@@ -75,6 +75,9 @@ impl Gateway {
         let version = request.version();
         let request_id = headers::request_id(request.headers());
         let id_header = HeaderValue::from_str(&request_id).ok();
+        if let Some(id) = &id_header {
+            request.headers_mut().insert(REQUEST_ID, id.clone());
+        }
         let mut response = self.answer(request, request_id, client, local).await;
         if let Some(id) = id_header {
             response.headers_mut().entry(REQUEST_ID).or_insert(id);
@@ -149,9 +152,6 @@ impl Gateway {
         route
             .headers
             .apply(request.headers_mut(), &uri, &matched, client);
-        if let Ok(id) = HeaderValue::from_str(&request_id) {
-            request.headers_mut().insert(REQUEST_ID, id);
-        }
         *request.uri_mut() = uri;
 
         let in_flight = InFlight {
