@@ -6,20 +6,27 @@
 //! - [`Plan::steps`]: all of it as a list of [`Step`]s, each with the steps that it has to wait for;
 //! - [`Plan::mix`]: the operators' mix of requests, 10 : 5 : 1, for load.
 
+pub mod bulk;
 mod charge;
+pub mod cli;
 mod codes;
 mod dice;
 mod kinds;
 mod lot;
 mod mix;
+mod overview;
 mod plan;
+pub mod progress;
 mod quality;
 pub mod shapes;
 mod step;
+#[cfg(test)]
+mod tests;
 mod units;
 
 pub use kinds::{FREEZE_MAX, Gate, LotType, SCENARIO, Status, Verdict};
 pub use lot::{Decision, Lot, Parent};
+pub use overview::Overview;
 pub use plan::{Day, LOTS_PER_DAY, Plan, SHIFT, SHIFT_BEGINS_AT};
 pub use step::{Action, Step, StepId};
 pub use units::{Celsius, Kilograms};

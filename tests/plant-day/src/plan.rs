@@ -131,7 +131,7 @@ impl Day<'_> {
             let seconds = LAST_CHARGE_AT.as_secs() * so_far / self.lots;
             let made = Charge {
                 codes: &mut codes,
-                dice: Dice::of([*seed, self.day_number(), charge, 0]),
+                dice: Dice::of([*seed, self.number(), charge, 0]),
                 first: first + so_far,
                 at: self.begin() + Duration::from_secs(seconds),
                 decisions: self.plan.decisions_per_lot.map(usize::from),
@@ -160,7 +160,7 @@ impl Day<'_> {
     }
 
     /// Names the day in the streams of chance: a day has the same lots in every plan that it is a part of.
-    fn day_number(&self) -> u64 {
+    pub(crate) fn number(&self) -> u64 {
         let days = self
             .date
             .signed_duration_since(NaiveDate::default())
