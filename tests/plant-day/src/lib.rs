@@ -5,12 +5,17 @@
 //! - [`Plan::lots`]: the lots, parents before their children, each with its decisions;
 //! - [`Plan::steps`]: all of it as a list of [`Step`]s, each with the steps that it has to wait for;
 //! - [`Plan::mix`]: the operators' mix of requests, 10 : 5 : 1, for load.
+//!
+//! [`drive::drive`] takes steps with many hands, [`http::run`] takes them over HTTP, and [`bulk::load`] loads the same lots
+//! straight into PostgreSQL.
 
 pub mod bulk;
 mod charge;
 pub mod cli;
 mod codes;
 mod dice;
+pub mod drive;
+pub mod http;
 mod kinds;
 mod lot;
 mod mix;

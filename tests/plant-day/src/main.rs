@@ -5,8 +5,14 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result};
 use clap::Parser as _;
 use plant_day::cli::Cli;
+use plant_day::http::{self, Credentials, Outcome, What};
 use plant_day::progress::Progress;
 use plant_day::{Overview, bulk};
+
+/// Exit codes, as `--help` tells them.
+const FAILED: u8 = 1;
+const TAKEN: u8 = 3;
+const INTERRUPTED: u8 = 130;
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -24,12 +30,46 @@ async fn run(cli: &Cli) -> Result<ExitCode> {
         tell(cli, &Overview::of(&cli.plan()))?;
         return Ok(ExitCode::SUCCESS);
     }
-    load(cli).await
+    match &cli.bulk {
+        Some(url) => load(cli, url.reveal()).await,
+        None => over_http(cli).await,
+    }
 }
 
-async fn load(cli: &Cli) -> Result<ExitCode> {
+async fn over_http(cli: &Cli) -> Result<ExitCode> {
+    let password = password(cli, "FLOWVIZ_DEMO_PASSWORD")?
+        .context("no password: give --password-file or set FLOWVIZ_DEMO_PASSWORD")?;
+    let options = http::Options {
+        url: cli.url.clone(),
+        credentials: Credentials {
+            email: cli.email.clone(),
+            password,
+        },
+        connections: cli.connections.into(),
+        what: if cli.mix { What::Mix } else { What::DataSet },
+        with_run: !cli.no_run,
+    };
+    let stop = async {
+        // Where signals can't be waited for, the default stays: it ends at once.
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending().await
+        }
+    };
+    let summary = http::run(&cli.plan(), options, stop).await?;
+    tell(cli, &summary)?;
+    Ok(ExitCode::from(if summary.interrupted {
+        INTERRUPTED
+    } else if summary.count(Outcome::Failed) > 0 {
+        FAILED
+    } else if summary.count(Outcome::Taken) > 0 {
+        TAKEN
+    } else {
+        0
+    }))
+}
+
+async fn load(cli: &Cli, url: &str) -> Result<ExitCode> {
     let plan = cli.plan();
-    let url = cli.bulk.as_ref().context("--bulk")?.reveal();
     // The parser's own error could quote the password.
     let mut target: tokio_postgres::Config =
         url.parse().ok().context("--bulk: not a postgres:// URL")?;

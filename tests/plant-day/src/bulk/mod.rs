@@ -32,7 +32,9 @@ pub enum BulkError {
     #[error("the database can't be reached: {0}")]
     Connect(#[source] tokio_postgres::Error),
 
-    #[error("{0} exists already: choose another --day or --code-prefix")]
+    #[error(
+        "lots of this day and prefix are in the database already ({0}): choose another --day or --code-prefix"
+    )]
     Exists(String),
 
     #[error("the database refuses: {}", .0.as_db_error().map_or_else(|| .0.to_string(), ToString::to_string))]
@@ -144,7 +146,7 @@ fn taken(error: tokio_postgres::Error) -> BulkError {
     let detail = error.as_db_error().and_then(|error| error.detail());
     match (error.code(), detail) {
         (Some(&SqlState::UNIQUE_VIOLATION), Some(detail)) => {
-            BulkError::Exists(detail.trim_end_matches(" already exists.").to_owned())
+            BulkError::Exists(detail.trim_end_matches('.').to_owned())
         }
         _ => error.into(),
     }

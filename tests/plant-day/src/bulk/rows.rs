@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use serde_json::json;
+use sha2::{Digest as _, Sha256};
 use uuid::{Builder, Uuid};
 
 use crate::dice::Dice;
@@ -84,12 +85,8 @@ impl Chunk {
 
 /// The ids of another day, seed or prefix are others: the same lots can be loaded beside these.
 fn ids(plan: &Plan, day: &Day<'_>) -> Dice {
-    let mut prefix = [0; 8];
-    for (place, byte) in plan.code_prefix.bytes().enumerate() {
-        if let Some(mixed) = prefix.get_mut(place % 8) {
-            *mixed = u8::rotate_left(*mixed, 3) ^ byte;
-        }
-    }
+    let hash = Sha256::digest(&plan.code_prefix);
+    let prefix = hash.first_chunk().copied().unwrap_or_default();
     Dice::of([
         plan.seed,
         day.number(),
