@@ -5,17 +5,35 @@ use http::StatusCode;
 use http::header::RETRY_AFTER;
 use serde::Serialize;
 use spin_sdk::http::{IntoResponse, Method, Request};
-use spin_sdk::http_service;
-use wms::{Database, Outcome, Problem, Reply, answer};
+use wms::schemars::JsonSchema;
+use wms::{Database, Operation, Outcome, Problem, Reply, answer};
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(crate = "wms::schemars")]
 struct Health {
+    /// `ok` or `degraded`.
     status: &'static str,
     timestamp: String,
 }
 
-#[http_service]
-async fn handle(request: Request) -> impl IntoResponse {
+pub fn operations() -> Vec<Operation> {
+    vec![
+        Operation::get(
+            "/api/health",
+            "getHealth",
+            "Is the service up, and does its database answer?",
+        )
+        .anybody()
+        .ok::<Health>("It is.")
+        .answers::<Health>(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "The database doesn't answer: `degraded`.",
+        ),
+    ]
+}
+
+#[cfg_attr(target_arch = "wasm32", spin_sdk::http_service)]
+pub async fn handle(request: Request) -> impl IntoResponse {
     answer(match *request.method() {
         Method::GET | Method::HEAD => health().await,
         _ => Err(Problem::method_not_allowed("GET, HEAD")),

@@ -1,6 +1,22 @@
--- Notes the login of a user and returns the account as it is now.
-UPDATE users
-SET last_login = now()
-WHERE id = $1::text::uuid
-RETURNING
-    id::text, email, full_name, role, rfc3339(created_at) AS created_at, rfc3339(last_login) AS last_login
+-- Notes the login of a user, and gives the account as it is now.
+-- $1 the user's id; $2 the audit event's id; $3 the request's id.
+WITH before AS (
+    SELECT last_login FROM users WHERE id = $1::text::uuid
+),
+welcomed AS (
+    UPDATE users
+    SET last_login = now(), last_seen = now()
+    WHERE id = $1::text::uuid
+    RETURNING id, role, last_login, user_json(users) AS person
+),
+audited AS (
+    INSERT INTO audit_events (id, actor_id, actor_role, action, entity, entity_id, before, after, request_id)
+    SELECT
+        $2::text::uuid, welcomed.id, welcomed.role, 'user.logged_in', 'user', welcomed.id,
+        jsonb_build_object('last_login', rfc3339(before.last_login)),
+        jsonb_build_object('last_login', rfc3339(welcomed.last_login)),
+        $3::text
+    FROM welcomed
+    CROSS JOIN before
+)
+SELECT person::text AS person FROM welcomed

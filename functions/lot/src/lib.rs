@@ -1,33 +1,102 @@
-//! `GET /api/lots/:id`: one lot, by its id or its code.
+//! `/api/lots/:id`: GET shows a lot, by its id or its code; PATCH changes what may change of it.
 
+mod change;
+
+use http::StatusCode;
+use http::header::{ETAG, HeaderMap, IF_NONE_MATCH};
 use spin_sdk::http::{IntoResponse, Method, Request};
-use spin_sdk::http_service;
 use uuid::Uuid;
-use wms::database::{maybe, text};
+use wms::database::maybe;
 use wms::lot::Lot;
-use wms::{Caller, Database, Kind, Name as _, Outcome, Problem, Reply, Role, answer, url};
+use wms::{Caller, Faults, Kind, Name as _, Operation, Outcome, Problem, Reply, Role, answer, url};
 
-#[http_service]
-async fn handle(request: Request) -> impl IntoResponse {
+const ETAG_IS: &str = "Changes whenever the lot does.";
+
+pub fn operations() -> Vec<Operation> {
+    vec![
+        Operation::get("/api/lots/:id", "getLot", "A lot, by its id or its code")
+            .request_header("If-None-Match", "An ETag: answered with 304 while the lot hasn't changed.")
+            .ok::<Lot>("The lot.")
+            .answers_nothing(StatusCode::NOT_MODIFIED, "The lot hasn't changed.")
+            .header("ETag", ETAG_IS)
+            .problems(&[Kind::LotNotFound]),
+        Operation::new(
+            Method::PATCH,
+            "/api/lots/:id",
+            "changeLot",
+            "Changes a lot: a field that isn't given stays, `null` unsets it, `metadata` is replaced as a whole",
+        )
+        .roles(change::CHANGE.roles)
+        .request_header("If-Match", "The ETag of the lot that is to be changed: if somebody changed it meanwhile, nothing is done.")
+        .body(|form, _| change::Draft::read(form, change::Target::default()))
+        .ok::<Lot>("The lot as it is now.")
+        .header("ETag", ETAG_IS)
+        .idempotent()
+        .problems(&[Kind::LotNotFound, Kind::Stale, Kind::ParentOverdrawn]),
+    ]
+}
+
+#[cfg_attr(target_arch = "wasm32", spin_sdk::http_service)]
+pub async fn handle(request: Request) -> impl IntoResponse {
     answer(match *request.method() {
         Method::GET | Method::HEAD => get(request).await,
-        _ => Err(Problem::method_not_allowed("GET, HEAD")),
+        Method::PATCH => change::change(request).await,
+        _ => Err(Problem::method_not_allowed("GET, PATCH, HEAD")),
     })
 }
 
 async fn get(request: Request) -> Outcome {
     let caller = Caller::of(request.headers()).await?;
     // A segment that no lot could be called by still asks who the caller is: 401 comes before 404.
-    let name = url::last_segment(request.uri().path());
+    let name = url::segment_after(request.uri().path(), "lots");
     let id = name.as_deref().and_then(|name| Uuid::try_parse(name).ok());
 
-    let parameters = vec![text(caller.id), maybe(id), maybe(name)];
-    let rows = Database::connect()
-        .await?
-        .query(include_str!("get.sql"), parameters)
+    let parameters = [maybe(id), maybe(name)];
+    let rows = caller
+        .read(
+            Role::ALL,
+            include_str!("get.sql"),
+            parameters,
+            Faults::default(),
+        )
         .await?;
-    caller.admit(rows.first(), Role::ALL, None)?;
-    let lot = rows.first().map(Lot::of).transpose()?.flatten();
-    lot.map(|lot| Reply::ok(&lot))
-        .ok_or_else(|| Kind::LotNotFound.because("No lot has this id or code."))
+    let lot: Option<Lot> = rows.first().map_or(Ok(None), |row| row.document("lot"))?;
+    let lot = lot.ok_or_else(not_found)?;
+    let etag = lot.etag();
+    let reply = if is_known(request.headers(), &etag) {
+        Reply::nothing(StatusCode::NOT_MODIFIED)
+    } else {
+        Reply::ok(&lot)
+    };
+    Ok(reply.header(ETAG, &etag))
+}
+
+fn not_found() -> Problem {
+    Kind::LotNotFound.because("No lot has this id or code.")
+}
+
+/// Whether the client has this lot already.
+fn is_known(headers: &HeaderMap, etag: &str) -> bool {
+    let known = headers.get_all(IF_NONE_MATCH).iter();
+    known
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(|tag| tag.trim().trim_start_matches("W/"))
+        .any(|tag| tag == "*" || tag == etag)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::HeaderValue;
+
+    #[test]
+    fn a_known_tag_may_be_weak_and_one_of_many() {
+        let known = |value| {
+            let headers = HeaderMap::from_iter([(IF_NONE_MATCH, HeaderValue::from_static(value))]);
+            is_known(&headers, "\"a\"")
+        };
+        assert!(known("\"a\"") && known("W/\"a\"") && known("\"b\", \"a\"") && known("*"));
+        assert!(!known("\"b\"") && !known("a") && !known(""));
+    }
 }

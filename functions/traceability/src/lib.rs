@@ -1,23 +1,39 @@
 //! `GET /api/traceability/:lot_code`: a lot, what went into it and what came out of it, one step each way.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use spin_sdk::http::{IntoResponse, Method, Request};
-use spin_sdk::http_service;
-use std::time::Instant;
-use wms::database::{maybe, text};
+use wms::database::maybe;
 use wms::lot::Lot;
-use wms::{Caller, Database, Kind, Name as _, Outcome, Problem, Reply, Role, answer, metrics, url};
+use wms::schemars::JsonSchema;
+use wms::{
+    Caller, Faults, Kind, Name as _, Operation, Outcome, Problem, Reply, Role, answer, metrics, url,
+};
 
 /// Each lot once, ordered by code.
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[schemars(crate = "wms::schemars")]
 struct Trace {
     central: Lot,
+    /// What went into it.
     parents: Vec<Lot>,
+    /// What came out of it.
     children: Vec<Lot>,
 }
 
-#[http_service]
-async fn handle(request: Request) -> impl IntoResponse {
+pub fn operations() -> Vec<Operation> {
+    vec![
+        Operation::get(
+            "/api/traceability/:lot_code",
+            "trace",
+            "A lot's direct inputs and outputs, by lot code",
+        )
+        .ok::<Trace>("The lot between its inputs and outputs.")
+        .problems(&[Kind::LotNotFound]),
+    ]
+}
+
+#[cfg_attr(target_arch = "wasm32", spin_sdk::http_service)]
+pub async fn handle(request: Request) -> impl IntoResponse {
     answer(match *request.method() {
         Method::GET | Method::HEAD => trace(request).await,
         _ => Err(Problem::method_not_allowed("GET, HEAD")),
@@ -26,36 +42,15 @@ async fn handle(request: Request) -> impl IntoResponse {
 
 async fn trace(request: Request) -> Outcome {
     let caller = Caller::of(request.headers()).await?;
-    let lot_code = url::last_segment(request.uri().path());
-
-    let database = Database::connect().await?;
-    let asked = Instant::now();
-    let rows = database
-        .query(
-            include_str!("trace.sql"),
-            vec![text(caller.id), maybe(lot_code)],
-        )
-        .await?;
-    metrics::observe(
-        "flowviz_traceability_query_duration_seconds",
-        &[],
-        asked.elapsed().as_secs_f64(),
+    let lot_code = url::segment_after(request.uri().path(), "traceability");
+    let asking = caller.read(
+        Role::ALL,
+        include_str!("trace.sql"),
+        [maybe(lot_code)],
+        Faults::default(),
     );
-    caller.admit(rows.first(), Role::ALL, None)?;
-
-    let (mut central, mut parents, mut children) = (None, Vec::new(), Vec::new());
-    for row in &rows {
-        let Some(lot) = Lot::of(row)? else { continue };
-        match row.maybe("side")?.as_deref() {
-            Some("parent") => parents.push(lot),
-            Some("child") => children.push(lot),
-            _ => central = Some(lot),
-        }
-    }
-    let central = central.ok_or_else(|| Kind::LotNotFound.because("No lot has this code."))?;
-    Ok(Reply::ok(&Trace {
-        central,
-        parents,
-        children,
-    }))
+    let rows = metrics::timed("flowviz_traceability_query_duration_seconds", asking).await?;
+    let trace: Option<Trace> = rows.first().map_or(Ok(None), |row| row.document("trace"))?;
+    let trace = trace.ok_or_else(|| Kind::LotNotFound.because("No lot has this code."))?;
+    Ok(Reply::ok(&trace))
 }

@@ -1,6 +1,7 @@
 //! Who calls. The token says which user; the database says, on every call, whether that user exists and with which role.
 
-use crate::{Database, Faults, Name as _, Problem, Row, names, settings, token};
+use crate::database::text;
+use crate::{Database, Faults, Problem, Row, names, settings, token};
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use spin_sdk::pg::ParameterValue;
@@ -20,6 +21,10 @@ names! {
 
 /// Who may sign for another.
 const MAY_ACT_FOR_OTHERS: &[Role] = &[Role::Admin, Role::Manager];
+
+const CALLER: &str = include_str!("caller.sql");
+const ROLE: &str = include_str!("role.sql");
+const SEEN: &str = include_str!("seen.sql");
 
 /// A user who has shown a valid token, and is not looked up yet.
 #[derive(Clone, Copy, Debug)]
@@ -45,34 +50,51 @@ impl Caller {
         Ok(Self { id })
     }
 
-    /// Lets the caller pass, if the row that names the role was found, the role is one of `roles`, and the caller signs
-    /// as oneself or may sign for another.
-    pub fn admit(
+    /// Lets the caller pass, if the first of `rows` says that the user exists, the role is one of `roles`, and the caller signs
+    /// as oneself or may sign for another. Notes that the user is at work. Gives the row.
+    pub async fn admit<'r>(
         self,
-        row: Option<&Row>,
+        database: &Database,
+        rows: &'r [Row],
         roles: &[Role],
         operator: Option<Uuid>,
-    ) -> Result<(), Problem> {
-        let role = row
-            .ok_or_else(Problem::unauthenticated)?
-            .name::<Role>("role")?;
-        self.judge(role, roles, operator)
+    ) -> Result<&'r Row, Problem> {
+        let row = rows.first().ok_or_else(Problem::unauthenticated)?;
+        if row.flag("unseen")? {
+            let seen = database.query(SEEN, vec![text(self.id)]).await;
+            // Nobody's request fails for it.
+            drop(seen);
+        }
+        self.judge(row.name("role")?, roles, operator)?;
+        Ok(row)
     }
 
-    /// The rows of a list that every role may read. A query with faults runs nothing, and is told of them after the role.
-    pub async fn list(
+    /// The row of the caller's role, for a request that has nothing else to ask.
+    pub async fn role(self, database: &Database) -> Result<Vec<Row>, Problem> {
+        let statement = [CALLER, ROLE].concat();
+        database.query(&statement, vec![text(self.id)]).await
+    }
+
+    /// The rows of a statement that reads, for a caller with one of `roles`: `statement` follows caller.sql, and its own parameters begin
+    /// with $2. A request with faults reads nothing, and is told of them after the role.
+    pub async fn read(
         self,
+        roles: &[Role],
         statement: &str,
-        parameters: Vec<ParameterValue>,
+        parameters: impl IntoIterator<Item = ParameterValue>,
         faults: Faults,
     ) -> Result<Vec<Row>, Problem> {
         let database = Database::connect().await?;
         if !faults.is_empty() {
-            self.admit(database.role(self.id).await?.first(), Role::ALL, None)?;
+            let rows = self.role(&database).await?;
+            self.admit(&database, &rows, roles, None).await?;
             return Err(Problem::invalid(faults));
         }
-        let rows = database.query(statement, parameters).await?;
-        self.admit(rows.first(), Role::ALL, None)?;
+        let parameters = [text(self.id)].into_iter().chain(parameters).collect();
+        let rows = database
+            .query(&[CALLER, statement].concat(), parameters)
+            .await?;
+        self.admit(&database, &rows, roles, None).await?;
         Ok(rows)
     }
 
@@ -97,7 +119,7 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Kind;
+    use crate::{Kind, Name as _};
     use http::HeaderValue;
 
     const ONESELF: Caller = Caller { id: Uuid::nil() };

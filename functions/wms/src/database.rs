@@ -6,6 +6,7 @@
 use crate::faults::Step;
 use crate::{Faults, Kind, Name, Problem, settings};
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use spin_sdk::pg::{Connection, DbError, Error, ParameterValue, PgError, QueryError};
 
 const UNIQUE_VIOLATION: &str = "23505";
@@ -99,11 +100,6 @@ impl Database {
         let rows = result.collect().await.map_err(problem)?;
         Ok(rows.into_iter().map(Row).collect())
     }
-
-    /// The row of the caller's role, for a request that has nothing else to ask.
-    pub async fn role(&self, user: uuid::Uuid) -> Result<Vec<Row>, Problem> {
-        self.query(include_str!("role.sql"), vec![text(user)]).await
-    }
 }
 
 // === impl Row ===
@@ -129,18 +125,32 @@ impl Row {
             .unwrap_or(false))
     }
 
+    /// A JSON document, or NULL.
+    pub fn document<T: DeserializeOwned>(&self, column: &str) -> Result<Option<T>, Problem> {
+        let Some(document) = self.maybe(column)? else {
+            return Ok(None);
+        };
+        serde_json::from_str(&document).map_err(|error| {
+            internal(&format!(
+                "the document {column} is not what it should be: {error}"
+            ))
+        })
+    }
+
     pub fn name<N: Name>(&self, column: &str) -> Result<N, Problem> {
         N::parse(&self.text(column)?)
             .ok_or_else(|| internal(&format!("the column {column} holds an unknown name")))
     }
 }
 
-fn internal(reason: &str) -> Problem {
+/// Something that can't be, and is.
+pub fn internal(reason: &str) -> Problem {
     eprintln!("{reason}");
     Kind::Internal.because("Something went wrong here; the log has the details.")
 }
 
-fn unavailable(reason: &str) -> Problem {
+/// The client can only come again.
+pub fn unavailable(reason: &str) -> Problem {
     eprintln!("database unavailable: {reason}");
     Kind::DatabaseUnavailable.because("The database can't be reached or is busy; try again soon.")
 }
@@ -187,13 +197,21 @@ fn refusal(error: &DbError, values: Values) -> Problem {
     }
 }
 
-/// The rules that the database's triggers keep (migration 3). Their messages are written for clients.
+/// The documents of one column, NULLs left out: the rows of a list.
+pub fn documents<T: DeserializeOwned>(rows: &[Row], column: &str) -> Result<Vec<T>, Problem> {
+    rows.iter()
+        .filter_map(|row| row.document(column).transpose())
+        .collect()
+}
+
+/// The rules that the database's triggers keep (migrations 3, 15 and 16). Their messages are written for clients.
 fn broken_rule(code: &str) -> Option<Kind> {
     match code {
         "WM001" => Some(Kind::LinkToItself),
         "WM002" => Some(Kind::LinkCycle),
         "WM003" => Some(Kind::ParentRejected),
         "WM004" => Some(Kind::ParentOverdrawn),
+        "WM005" => Some(Kind::RunNotActive),
         _ => None,
     }
 }

@@ -2,6 +2,7 @@
 
 use serde::{Serialize, Serializer};
 use std::fmt;
+use std::ops::Sub;
 
 /// A number with `SCALE` decimals. Leaves as a JSON string: `"100.50"`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -37,6 +38,17 @@ impl<const SCALE: u32> Decimal<SCALE> {
     /// A whole number.
     pub const fn whole(number: i32) -> Self {
         Self(number as i64 * Self::UNIT)
+    }
+
+    /// The number next to a float.
+    pub fn nearest(number: f64) -> Self {
+        // A float beyond the integer's range becomes its end.
+        Self((number * Self::UNIT as f64).round_ties_even() as i64)
+    }
+
+    /// The nearest float, for a description.
+    pub fn to_f64(self) -> f64 {
+        self.0 as f64 / Self::UNIT as f64
     }
 
     /// Reads `-12.345`, `12`, `.5`, `1e3`. More decimals than `SCALE` are rounded half to even.
@@ -81,6 +93,14 @@ impl<const SCALE: u32> Decimal<SCALE> {
         }
         let number = number + i64::from(rounds_up(digits(), kept, number % 2 == 1));
         Ok(Self(if negative { -number } else { number }))
+    }
+}
+
+impl<const SCALE: u32> Sub for Decimal<SCALE> {
+    type Output = Self;
+
+    fn sub(self, other: Self) -> Self {
+        Self(self.0.saturating_sub(other.0))
     }
 }
 

@@ -1,10 +1,12 @@
 //! What is wrong with a request's fields: where, why, and by which rule.
 
+use crate::lot::METADATA_MAX;
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::fmt;
 
 /// One step of the way to a faulty value.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Step {
     Field(&'static str),
@@ -12,7 +14,7 @@ pub enum Step {
 }
 
 /// One fault.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Fault {
     loc: Vec<Step>,
     msg: String,
@@ -60,6 +62,16 @@ impl Faults {
             Step::Field(field),
         ];
         self.add(loc, UNKNOWN_REFERENCE, "names nothing that exists");
+    }
+
+    /// Notes that a lot's metadata is too long, unless it fits. Only the database knows: `1e308` is five bytes here and 309 there.
+    pub fn metadata(&mut self, fits: bool) {
+        if !fits {
+            let msg = format!(
+                "must have at most {METADATA_MAX} as it is stored, its numbers written out"
+            );
+            self.body("metadata", "too_long", msg);
+        }
     }
 
     /// Notes a fault of a query parameter.

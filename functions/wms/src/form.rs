@@ -1,24 +1,21 @@
 //! The fields of a JSON body, each read by its rule. Every fault is noted, not only the first.
 //!
 //! A field that is `null` counts as absent, unknown fields are ignored, and of a repeated key the last one wins.
+//!
+//! A form can also be asked to describe: then it has no fields, and notes the rules that it is read by.
 
-use crate::database::{self, list, text};
 use crate::decimal::{Decimal, NotDecimal};
 use crate::faults::Step;
 use crate::json::{self, Unfit};
-use crate::{Caller, Database, Faults, Kind, Name, Problem, Role, Row};
-use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
-use serde::Serialize;
+use crate::scalar::Object;
+use crate::sketch::Sketch;
+use crate::{Faults, Name, Problem};
+use chrono::{DateTime, Utc};
+use serde_json::json;
 use serde_json::value::RawValue;
-use spin_sdk::http::Request;
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use uuid::Uuid;
-
-/// The largest body of a request.
-pub const BODY_MAX_BYTES: usize = 256 * 1024;
 
 /// An object of the body, and where it stands.
 #[derive(Debug)]
@@ -26,130 +23,12 @@ pub struct Form<'a> {
     at: Vec<Step>,
     fields: BTreeMap<String, &'a RawValue>,
     faults: &'a mut Faults,
+    /// Where the rules of the fields are noted, if that is what is asked.
+    sketch: Option<&'a mut Sketch>,
 }
 
-/// What a body came to. The draft may have holes where the body had faults: the statement that would write it is told so,
-/// and looks up the rest. So a client hears of a wrong reference and of a wrong number in one answer, after its role was checked.
-#[derive(Debug)]
-pub struct Submission<T> {
-    pub draft: T,
-    pub faults: Faults,
-    /// Why there was nothing to read.
-    pub unreadable: Option<Problem>,
-}
-
-// === impl Submission ===
-
-impl<T: Default> Submission<T> {
-    /// Reads the request's body with `read`.
-    pub async fn read(request: Request, read: impl FnOnce(&mut Form<'_>) -> T) -> Self {
-        let mut faults = Faults::default();
-        let parsed = body(request)
-            .await
-            .and_then(|body| Form::over(&body, &mut faults).map(|mut form| read(&mut form)));
-        match parsed {
-            Ok(draft) => Self {
-                draft,
-                faults,
-                unreadable: None,
-            },
-            Err(problem) => Self {
-                draft: T::default(),
-                faults,
-                unreadable: Some(problem),
-            },
-        }
-    }
-}
-
-impl<T: Serialize> Submission<T> {
-    /// Runs the statement that writes the draft, for a caller who has one of `roles` and may sign as `operator`. The row says
-    /// what was written, or why nothing was. The statement's parameters: $1 the caller's id, $2 the roles, $3 the draft as JSON,
-    /// $4 whether the body was sound.
-    pub async fn write(
-        &self,
-        statement: &str,
-        caller: Caller,
-        roles: &[Role],
-        operator: Option<Uuid>,
-    ) -> Result<Row, Problem> {
-        let parameters = vec![
-            text(caller.id),
-            list(roles),
-            database::json(&self.draft)?,
-            text(self.is_sound()),
-        ];
-        let rows = Database::connect()
-            .await?
-            .write(statement, parameters)
-            .await?;
-        caller.admit(rows.first(), roles, operator)?;
-        rows.into_iter().next().ok_or_else(Problem::unauthenticated)
-    }
-}
-
-impl<T> Submission<T> {
-    /// Whether the body had no fault of its own.
-    pub fn is_sound(&self) -> bool {
-        self.unreadable.is_none() && self.faults.is_empty()
-    }
-
-    /// The draft, or all that is wrong with it.
-    pub fn accept(self) -> Result<T, Problem> {
-        match self.unreadable {
-            Some(problem) => Err(problem),
-            None if self.faults.is_empty() => Ok(self.draft),
-            None => Err(Problem::invalid(self.faults)),
-        }
-    }
-}
-
-async fn body(request: Request) -> Result<Bytes, Problem> {
-    let too_large =
-        || Kind::BodyTooLarge.because(format!("A body may have {BODY_MAX_BYTES} bytes."));
-    let header = |name| {
-        request
-            .headers()
-            .get(name)
-            .and_then(|value| value.to_str().ok())
-    };
-
-    if header(CONTENT_LENGTH)
-        .and_then(|length| length.parse::<usize>().ok())
-        .is_some_and(|length| length > BODY_MAX_BYTES)
-    {
-        return Err(too_large());
-    }
-    let is_json = header(CONTENT_TYPE).is_some_and(is_json);
-    let body = Limited::new(request.into_body(), BODY_MAX_BYTES)
-        .collect()
-        .await
-        .map_err(|error| {
-            if error.is::<LengthLimitError>() {
-                too_large()
-            } else {
-                unparsable("The body ended early.")
-            }
-        })?;
-    if is_json {
-        Ok(body.to_bytes())
-    } else {
-        Err(Kind::UnsupportedMediaType.because("A body is application/json."))
-    }
-}
-
-fn is_json(content_type: &str) -> bool {
-    let essence = content_type
-        .split_once(';')
-        .map_or(content_type, |(essence, _)| essence);
-    essence.trim().eq_ignore_ascii_case("application/json")
-}
-
-fn unparsable(msg: &str) -> Problem {
-    let mut faults = Faults::default();
-    faults.add(vec![Step::Field("body")], "json_invalid", msg);
-    Problem::invalid(faults)
-}
+/// How a number is written in a text, for the description.
+const DECIMAL_PATTERN: &str = r"^[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]{1,2})?$";
 
 // === impl Form ===
 
@@ -157,18 +36,47 @@ impl<'a> Form<'a> {
     /// The body as an object.
     pub fn over(body: &'a [u8], faults: &'a mut Faults) -> Result<Self, Problem> {
         json::check(body).map_err(|unfit| {
-            unparsable(match unfit {
+            Problem::unparsable(match unfit {
                 Unfit::TooDeep => "is nested deeper than 64 levels",
                 Unfit::Nul => "holds a NUL character",
             })
         })?;
-        let fields =
-            serde_json::from_slice(body).map_err(|_| unparsable("is not a JSON object"))?;
+        let fields = serde_json::from_slice(body)
+            .map_err(|_| Problem::unparsable("is not a JSON object"))?;
         Ok(Self {
             at: vec![Step::Field("body")],
             fields,
             faults,
+            sketch: None,
         })
+    }
+
+    /// The rules that `read` reads a form by.
+    pub fn describe<T>(read: impl FnOnce(&mut Form<'_>) -> T) -> Sketch {
+        let mut sketch = Sketch::default();
+        read(&mut Form {
+            at: Vec::new(),
+            fields: BTreeMap::new(),
+            faults: &mut Faults::default(),
+            sketch: Some(&mut sketch),
+        });
+        sketch
+    }
+
+    /// Whether the body has the field, be it `null`: for a PATCH, which changes no other.
+    pub fn has(&self, field: &str) -> bool {
+        self.fields.contains_key(field)
+    }
+
+    fn note(&mut self, field: &'static str, schema: impl FnOnce() -> serde_json::Value) {
+        if let Some(sketch) = &mut self.sketch {
+            sketch.field(field, schema());
+        }
+    }
+
+    /// Whether nothing is wrong so far.
+    pub fn is_sound(&self) -> bool {
+        self.faults.is_empty()
     }
 
     /// Notes a fault of a field.
@@ -180,6 +88,9 @@ impl<'a> Form<'a> {
 
     /// Notes that a field is missing, if `value` is.
     pub fn required<T>(&mut self, field: &'static str, value: Option<T>) -> Option<T> {
+        if let Some(sketch) = &mut self.sketch {
+            sketch.required(field);
+        }
         if value.is_none() {
             self.fault(field, "missing", "is required");
         }
@@ -188,6 +99,10 @@ impl<'a> Form<'a> {
 
     /// A text of so many characters.
     pub fn text(&mut self, field: &'static str, length: RangeInclusive<usize>) -> Option<String> {
+        self.note(
+            field,
+            || json!({ "type": "string", "minLength": length.start(), "maxLength": length.end() }),
+        );
         let text = self.string(field)?;
         let count = text.chars().count();
         if count < *length.start() {
@@ -209,6 +124,7 @@ impl<'a> Form<'a> {
     }
 
     pub fn uuid(&mut self, field: &'static str) -> Option<Uuid> {
+        self.note(field, || json!({ "type": "string", "format": "uuid" }));
         let text = self.string(field)?;
         let uuid = Uuid::try_parse(&text).ok();
         if uuid.is_none() {
@@ -219,13 +135,25 @@ impl<'a> Form<'a> {
 
     /// One of a closed set of names.
     pub fn name<N: Name>(&mut self, field: &'static str) -> Option<N> {
+        self.note(field, || json!({ "type": "string", "enum": N::texts() }));
+        self.name_among(field, N::ALL)
+    }
+
+    /// One of some names of a set.
+    pub fn name_of<N: Name>(&mut self, field: &'static str, names: &[N]) -> Option<N> {
+        let texts: Vec<&str> = names.iter().map(|name| name.as_str()).collect();
+        self.note(field, || json!({ "type": "string", "enum": texts }));
+        self.name_among(field, names)
+    }
+
+    fn name_among<N: Name>(&mut self, field: &'static str, names: &[N]) -> Option<N> {
         let text = self.string(field)?;
-        let name = N::parse(&text);
+        let name = names.iter().copied().find(|name| name.as_str() == text);
         if name.is_none() {
             self.fault(
                 field,
                 "enum",
-                format!("must be one of {}", N::join(N::ALL, ", ")),
+                format!("must be one of {}", N::join(names, ", ")),
             );
         }
         name
@@ -237,6 +165,15 @@ impl<'a> Form<'a> {
         field: &'static str,
         bounds: RangeInclusive<Decimal<SCALE>>,
     ) -> Option<Decimal<SCALE>> {
+        self.note(field, || {
+            json!({
+                "type": ["number", "string"],
+                "minimum": bounds.start().to_f64(),
+                "maximum": bounds.end().to_f64(),
+                "pattern": DECIMAL_PATTERN,
+                "description": format!("A number, or a text that holds one; rounded half to even to {SCALE} decimals."),
+            })
+        });
         let raw = self.raw(field)?.get();
         let parsed = match raw.as_bytes().first() {
             Some(b'"') => self
@@ -267,8 +204,42 @@ impl<'a> Form<'a> {
         None
     }
 
+    /// A whole number within bounds.
+    pub fn integer(&mut self, field: &'static str, bounds: RangeInclusive<i32>) -> Option<i32> {
+        self.note(
+            field,
+            || json!({ "type": "integer", "minimum": bounds.start(), "maximum": bounds.end() }),
+        );
+        let number = self.raw(field)?.get().parse::<i32>();
+        match number.ok().filter(|number| bounds.contains(number)) {
+            Some(number) => Some(number),
+            None => {
+                let msg = format!(
+                    "must be a whole number from {} to {}",
+                    bounds.start(),
+                    bounds.end()
+                );
+                self.fault(field, "int_parsing", msg);
+                None
+            }
+        }
+    }
+
+    /// A point in time, RFC 3339, that is not later than `latest`.
+    pub fn time(&mut self, field: &'static str, latest: DateTime<Utc>) -> Option<String> {
+        self.note(field, || json!({ "type": "string", "format": "date-time" }));
+        let text = self.string(field)?;
+        match crate::url::parse_time(&text) {
+            Some(time) if time > latest => self.fault(field, "value_error", "lies in the future"),
+            Some(time) => return Some(crate::url::write_time(time)),
+            None => self.fault(field, "datetime_parsing", crate::url::TIME_RULE),
+        }
+        None
+    }
+
     /// An object, kept as it is written: its numbers lose nothing.
-    pub fn object(&mut self, field: &'static str) -> Option<Box<RawValue>> {
+    pub fn object(&mut self, field: &'static str) -> Option<Object> {
+        self.note(field, || json!({ "type": "object" }));
         let raw = self.raw(field)?;
         // Parsed whole for what a raw value lets pass and the database does not: lone surrogates, numbers beyond all bounds.
         if serde_json::from_str::<serde_json::Map<_, _>>(raw.get()).is_err() {
@@ -277,6 +248,17 @@ impl<'a> Form<'a> {
                 "dict_type",
                 "must be an object of texts, numbers, booleans, lists and objects",
             );
+            return None;
+        }
+        Some(raw.to_owned().into())
+    }
+
+    /// An object as it is written, for somebody else to read.
+    pub fn raw_object(&mut self, field: &'static str) -> Option<Box<RawValue>> {
+        self.note(field, || json!({ "type": "object" }));
+        let raw = self.raw(field)?;
+        if !raw.get().starts_with('{') {
+            self.fault(field, "dict_type", "must be an object");
             return None;
         }
         Some(raw.to_owned())
@@ -289,6 +271,13 @@ impl<'a> Form<'a> {
         max: usize,
         mut read: impl FnMut(usize, &mut Form<'_>) -> Option<T>,
     ) -> Vec<T> {
+        if self.sketch.is_some() {
+            let items = Form::describe(|form| read(0, form)).into_schema();
+            self.note(
+                field,
+                || json!({ "type": "array", "maxItems": max, "items": items }),
+            );
+        }
         let Some(raw) = self.raw(field) else {
             return Vec::new();
         };
@@ -311,6 +300,7 @@ impl<'a> Form<'a> {
                         at,
                         fields,
                         faults: self.faults,
+                        sketch: None,
                     },
                 )),
                 Err(_) => self.faults.add(at, "dict_type", "must be an object"),
@@ -426,7 +416,7 @@ mod tests {
             form.object("m")
         });
         assert_eq!(
-            object.unwrap().get(),
+            serde_json::to_string(&object.unwrap()).unwrap(),
             r#"{"n":0.10000000000000000000000001}"#
         );
         for body in [
@@ -455,11 +445,5 @@ mod tests {
             let problem = Form::over(body.as_bytes(), &mut faults).unwrap_err();
             assert_eq!(problem.kind(), Kind::Invalid, "{body}");
         }
-    }
-
-    #[test]
-    fn knows_json_by_its_media_type() {
-        assert!(is_json("application/json") && is_json("Application/JSON ; charset=utf-8"));
-        assert!(!is_json("text/plain") && !is_json("application/jsonp") && !is_json(""));
     }
 }

@@ -3,6 +3,7 @@
 //! Recorded after the commit. A metric that can't be recorded is a line in the log, never a request that fails.
 
 use flowviz::metrics::metrics as host;
+use std::time::Instant;
 
 #[allow(
     unsafe_code,
@@ -29,6 +30,19 @@ pub fn count(name: &str, labels: &[(&str, &str)], value: f64) {
 /// Observes a value in a histogram. Durations are in seconds.
 pub fn observe(name: &str, labels: &[(&str, &str)], value: f64) {
     log(name, host::histogram_observe(name, &owned(labels), value));
+}
+
+/// Sets a gauge.
+pub fn set(name: &str, labels: &[(&str, &str)], value: f64) {
+    log(name, host::gauge_set(name, &owned(labels), value));
+}
+
+/// Does `work`, and observes how long it took, in seconds.
+pub async fn timed<T>(name: &str, work: impl Future<Output = T>) -> T {
+    let begun = Instant::now();
+    let done = work.await;
+    observe(name, &[], begun.elapsed().as_secs_f64());
+    done
 }
 
 fn owned(labels: &[(&str, &str)]) -> Vec<host::Label> {

@@ -26,25 +26,14 @@ pub trait Listed: Serialize {
 impl Page {
     pub fn of(query: &Query<'_>, faults: &mut Faults) -> Self {
         let limit = query
-            .get("limit")
-            .map_or(Some(LIMIT_DEFAULT), |limit| limit.parse().ok());
-        let limit = limit.filter(|limit| (1..=LIMIT_MAX).contains(limit));
-        if limit.is_none() {
-            faults.query(
-                "limit",
-                "value_error",
-                format!("must be a whole number from 1 to {LIMIT_MAX}"),
-            );
-        }
-        let given = query.get("cursor");
+            .integer("limit", 1..=LIMIT_MAX, faults)
+            .unwrap_or(LIMIT_DEFAULT);
+        let given = query.text("cursor", faults);
         let after = given.and_then(Cursor::decode);
         if given.is_some() && after.is_none() {
             faults.query("cursor", "value_error", "is not a cursor of this list");
         }
-        Self {
-            limit: limit.unwrap_or(LIMIT_DEFAULT),
-            after,
-        }
+        Self { limit, after }
     }
 
     /// How many rows to ask for: one more than are shown tells whether there is a next page.
@@ -79,10 +68,7 @@ mod tests {
 
     impl Listed for Item {
         fn cursor(&self) -> Option<Cursor> {
-            Cursor::new(
-                "2026-01-15T06:00:00Z",
-                &uuid::Uuid::from_u128(self.0.into()).to_string(),
-            )
+            Cursor::new("2026-01-15T06:00:00Z", uuid::Uuid::from_u128(self.0.into()))
         }
     }
 

@@ -2,11 +2,12 @@
 //!
 //! `type` is stable: a client may branch on it. `detail` is for people and never holds SQL, an address or a secret.
 
-use crate::faults::{Fault, Faults};
+use crate::faults::{Fault, Faults, Step};
 use crate::reply::Reply;
 use crate::{Name, Role};
 use http::header::{ALLOW, HeaderName, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// How long a client should wait before it asks a saturated or unreachable database again, in seconds.
@@ -19,8 +20,12 @@ pub enum Kind {
     InvalidCredentials,
     Forbidden,
     LotNotFound,
+    RunNotFound,
+    UserNotFound,
     MethodNotAllowed,
     LotCodeTaken,
+    EmailTaken,
+    LastAdmin,
     RunNotActive,
     LinkToItself,
     LinkDuplicate,
@@ -28,9 +33,12 @@ pub enum Kind {
     ParentRejected,
     ParentOverdrawn,
     CcpLimitExceeded,
+    IdempotencyKeyInUse,
+    Stale,
     BodyTooLarge,
     UnsupportedMediaType,
     Invalid,
+    IdempotencyKeyReused,
     Misconfigured,
     Internal,
     DatabaseUnavailable,
@@ -45,12 +53,17 @@ pub struct Problem {
     header: Option<(HeaderName, String)>,
 }
 
-#[derive(Serialize)]
-struct Document<'a> {
+/// A problem in JSON.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Problem")]
+pub struct Document<'a> {
+    /// `/problems/` and a name that stays: what a client may branch on.
     r#type: String,
     title: &'static str,
     status: u16,
+    /// For people.
     detail: &'a str,
+    /// All that is wrong with the request, where that is the problem.
     #[serde(skip_serializing_if = "<[Fault]>::is_empty")]
     errors: &'a [Fault],
 }
@@ -59,7 +72,7 @@ struct Document<'a> {
 
 impl Kind {
     /// The status, the last part of `type`, and the title.
-    fn describe(self) -> (StatusCode, &'static str, &'static str) {
+    pub fn describe(self) -> (StatusCode, &'static str, &'static str) {
         use StatusCode as S;
         match self {
             Self::Unauthenticated => (S::UNAUTHORIZED, "unauthenticated", "Not authenticated"),
@@ -70,12 +83,16 @@ impl Kind {
             ),
             Self::Forbidden => (S::FORBIDDEN, "forbidden", "Not allowed"),
             Self::LotNotFound => (S::NOT_FOUND, "lot-not-found", "Lot not found"),
+            Self::RunNotFound => (S::NOT_FOUND, "run-not-found", "Production run not found"),
+            Self::UserNotFound => (S::NOT_FOUND, "user-not-found", "User not found"),
             Self::MethodNotAllowed => (
                 S::METHOD_NOT_ALLOWED,
                 "method-not-allowed",
                 "Method not allowed",
             ),
             Self::LotCodeTaken => (S::CONFLICT, "lot-code-taken", "Lot code taken"),
+            Self::EmailTaken => (S::CONFLICT, "email-taken", "Email taken"),
+            Self::LastAdmin => (S::CONFLICT, "last-admin", "Last administrator"),
             Self::RunNotActive => (S::CONFLICT, "run-not-active", "Production run not active"),
             Self::LinkToItself => (S::CONFLICT, "link-to-itself", "Lot linked to itself"),
             Self::LinkDuplicate => (S::CONFLICT, "link-duplicate", "Lots already linked"),
@@ -87,6 +104,17 @@ impl Kind {
                 "Not enough left of the parent lot",
             ),
             Self::CcpLimitExceeded => (S::CONFLICT, "ccp-limit-exceeded", "CCP limit exceeded"),
+            Self::IdempotencyKeyInUse => (
+                S::CONFLICT,
+                "idempotency-key-in-use",
+                "Idempotency key in use",
+            ),
+            Self::Stale => (S::PRECONDITION_FAILED, "stale", "Changed by somebody else"),
+            Self::IdempotencyKeyReused => (
+                S::UNPROCESSABLE_ENTITY,
+                "idempotency-key-reused",
+                "Idempotency key reused",
+            ),
             Self::BodyTooLarge => (S::PAYLOAD_TOO_LARGE, "body-too-large", "Body too large"),
             Self::UnsupportedMediaType => (
                 S::UNSUPPORTED_MEDIA_TYPE,
@@ -114,7 +142,9 @@ impl Kind {
             Self::Unauthenticated | Self::InvalidCredentials => {
                 Some((WWW_AUTHENTICATE, "Bearer".to_owned()))
             }
-            Self::DatabaseUnavailable => Some((RETRY_AFTER, RETRY_AFTER_SECONDS.to_owned())),
+            Self::DatabaseUnavailable | Self::IdempotencyKeyInUse => {
+                Some((RETRY_AFTER, RETRY_AFTER_SECONDS.to_owned()))
+            }
             _ => None,
         };
         Problem {
@@ -162,23 +192,40 @@ impl Problem {
         }
     }
 
+    /// The body can't be read at all.
+    pub fn unparsable(msg: &str) -> Self {
+        let mut faults = Faults::default();
+        faults.add(vec![Step::Field("body")], "json_invalid", msg);
+        Self::invalid(faults)
+    }
+
     /// The problem's stable type.
     pub fn kind(&self) -> Kind {
         self.kind
     }
 }
 
-impl From<Problem> for Reply {
-    fn from(problem: Problem) -> Self {
-        let (status, slug, title) = problem.kind.describe();
-        let document = Document {
+impl Problem {
+    /// As it is sent.
+    pub fn document(&self) -> Document<'_> {
+        let (status, slug, title) = self.kind.describe();
+        Document {
             r#type: format!("/problems/{slug}"),
             title,
             status: status.as_u16(),
-            detail: &problem.detail,
-            errors: &problem.faults,
-        };
-        let reply = Reply::json(status, &document)
+            detail: &self.detail,
+            errors: &self.faults,
+        }
+    }
+
+    pub fn status(&self) -> StatusCode {
+        self.kind.describe().0
+    }
+}
+
+impl From<Problem> for Reply {
+    fn from(problem: Problem) -> Self {
+        let reply = Reply::json(problem.status(), &problem.document())
             .media_type(HeaderValue::from_static("application/problem+json"));
         match problem.header {
             Some((name, value)) => reply.header(name, &value),

@@ -35,6 +35,12 @@ impl Reply {
             Ok(body) => (status, body),
             Err(_) => (StatusCode::INTERNAL_SERVER_ERROR, b"{}".to_vec()),
         };
+        Self::written(status, body)
+    }
+
+    /// A JSON document that is written already.
+    pub fn written(status: StatusCode, body: impl Into<Vec<u8>>) -> Self {
+        let body = body.into();
         let length = HeaderValue::from(body.len());
         let mut response = Response::new(body);
         *response.status_mut() = status;
@@ -42,6 +48,13 @@ impl Reply {
         response
             .headers_mut()
             .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        Self(response)
+    }
+
+    /// No body.
+    pub fn nothing(status: StatusCode) -> Self {
+        let mut response = Response::new(Vec::new());
+        *response.status_mut() = status;
         Self(response)
     }
 

@@ -1,2 +1,1 @@
--- The caller's role. No row: the caller is unknown.
-SELECT role FROM users WHERE id = $1::text::uuid
+SELECT role, unseen FROM caller

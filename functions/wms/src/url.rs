@@ -4,13 +4,42 @@
 
 use crate::Faults;
 use crate::decimal::Decimal;
+use crate::sketch::Sketch;
 use chrono::{DateTime, Datelike as _, SecondsFormat, Utc};
+use serde_json::{Value, json};
 use std::borrow::Cow;
+use std::cell::RefCell;
 use std::ops::RangeInclusive;
 use uuid::Uuid;
 
 /// RFC 3339 writes the years from 0 to 9999, and the database has no year 0.
 const YEARS: RangeInclusive<i32> = 1..=9999;
+
+/// What a time must be, for whoever gave another.
+pub const TIME_RULE: &str =
+    "must be an RFC 3339 time of the years 1 to 9999 in UTC, such as 2026-01-15T06:00:00Z";
+
+/// An RFC 3339 time that the database knows under the same name.
+pub fn parse_time(text: &str) -> Option<DateTime<Utc>> {
+    DateTime::parse_from_rfc3339(text)
+        .ok()
+        // A leap second becomes the second after it, as the database would have it; with a fraction it would have none.
+        .and_then(|time| DateTime::<Utc>::from_timestamp_micros(time.timestamp_micros()))
+        .filter(|time| YEARS.contains(&time.year()))
+}
+
+/// A time as the database reads it.
+pub fn write_time(time: DateTime<Utc>) -> String {
+    time.to_rfc3339_opts(SecondsFormat::Micros, true)
+}
+
+/// The segment of a path that follows `before`: of `/api/lots/X/parents`, X follows `lots`. `None` if it isn't there, or is no
+/// text that a database could hold.
+pub fn segment_after(path: &str, before: &str) -> Option<String> {
+    let mut segments = path.split('/').skip_while(|segment| *segment != before);
+    let text = String::from_utf8(decode(segments.nth(1)?.as_bytes())).ok()?;
+    (!text.is_empty() && !text.contains('\0')).then_some(text)
+}
 
 /// The last segment of a path, if it is a text that a database could hold.
 pub fn last_segment(path: &str) -> Option<String> {
@@ -24,6 +53,8 @@ pub fn last_segment(path: &str) -> Option<String> {
 pub struct Query<'a> {
     pairs: Vec<(String, String)>,
     raw: &'a str,
+    /// Where the rules of the parameters are noted, if that is what is asked.
+    sketch: Option<RefCell<Sketch>>,
 }
 
 fn decode(text: &[u8]) -> Vec<u8> {
@@ -74,7 +105,27 @@ impl<'a> Query<'a> {
         let pairs = split(raw)
             .map(|(name, value)| (decode_parameter(name), decode_parameter(value)))
             .collect();
-        Self { pairs, raw }
+        Self {
+            pairs,
+            raw,
+            sketch: None,
+        }
+    }
+
+    /// The rules that `read` reads a query by.
+    pub fn describe<T>(read: impl FnOnce(&Query<'_>, &mut Faults) -> T) -> Sketch {
+        let query = Query {
+            sketch: Some(RefCell::default()),
+            ..Query::of(None)
+        };
+        read(&query, &mut Faults::default());
+        query.sketch.map(RefCell::into_inner).unwrap_or_default()
+    }
+
+    fn note(&self, name: &'static str, schema: impl FnOnce() -> Value) {
+        if let Some(sketch) = &self.sketch {
+            sketch.borrow_mut().field(name, schema());
+        }
     }
 
     /// The parameter's value. An empty one counts as absent, of a repeated one the last counts.
@@ -85,6 +136,7 @@ impl<'a> Query<'a> {
 
     /// A text without NUL, which the database couldn't hold.
     pub fn text(&self, name: &'static str, faults: &mut Faults) -> Option<&str> {
+        self.note(name, || json!({ "type": "string" }));
         let value = self.get(name)?;
         if value.contains('\0') {
             faults.query(name, "value_error", "holds a NUL character");
@@ -94,6 +146,7 @@ impl<'a> Query<'a> {
     }
 
     pub fn uuid(&self, name: &'static str, faults: &mut Faults) -> Option<Uuid> {
+        self.note(name, || json!({ "type": "string", "format": "uuid" }));
         let uuid = Uuid::try_parse(self.get(name)?).ok();
         if uuid.is_none() {
             faults.query(name, "uuid_parsing", "must be a UUID");
@@ -103,6 +156,7 @@ impl<'a> Query<'a> {
 
     /// One of a closed set of names.
     pub fn name<N: crate::Name>(&self, name: &'static str, faults: &mut Faults) -> Option<N> {
+        self.note(name, || json!({ "type": "string", "enum": N::texts() }));
         let parsed = N::parse(self.get(name)?);
         if parsed.is_none() {
             faults.query(
@@ -119,6 +173,7 @@ impl<'a> Query<'a> {
         name: &'static str,
         faults: &mut Faults,
     ) -> Option<Decimal<SCALE>> {
+        self.note(name, || json!({ "type": "number" }));
         let number = Decimal::parse(self.get(name)?).ok();
         if number.is_none() {
             faults.query(name, "decimal_parsing", "must be a number");
@@ -126,25 +181,38 @@ impl<'a> Query<'a> {
         number
     }
 
+    /// A whole number within bounds.
+    pub fn integer(
+        &self,
+        name: &'static str,
+        bounds: RangeInclusive<usize>,
+        faults: &mut Faults,
+    ) -> Option<usize> {
+        self.note(
+            name,
+            || json!({ "type": "integer", "minimum": bounds.start(), "maximum": bounds.end() }),
+        );
+        let number = self.get(name)?.parse().ok();
+        let number = number.filter(|number| bounds.contains(number));
+        if number.is_none() {
+            let msg = format!(
+                "must be a whole number from {} to {}",
+                bounds.start(),
+                bounds.end()
+            );
+            faults.query(name, "value_error", msg);
+        }
+        number
+    }
+
     /// A point in time, RFC 3339, as text in UTC. Years that the database doesn't know under these names are faults.
     pub fn time(&self, name: &'static str, faults: &mut Faults) -> Option<String> {
-        let time = DateTime::parse_from_rfc3339(self.get(name)?)
-            .ok()
-            // A leap second becomes the second after it, as the database would have it; with a fraction it would have none.
-            .and_then(|time| DateTime::<Utc>::from_timestamp_micros(time.timestamp_micros()))
-            .filter(|time| YEARS.contains(&time.year()));
+        self.note(name, || json!({ "type": "string", "format": "date-time" }));
+        let time = parse_time(self.get(name)?);
         if time.is_none() {
-            faults.query(
-                name,
-                "datetime_parsing",
-                format!(
-                    "must be an RFC 3339 time of the years {} to {} in UTC, such as 2026-01-15T06:00:00Z",
-                    YEARS.start(),
-                    YEARS.end()
-                ),
-            );
+            faults.query(name, "datetime_parsing", TIME_RULE);
         }
-        Some(time?.to_rfc3339_opts(SecondsFormat::Micros, true))
+        time.map(write_time)
     }
 
     /// The query string as it was sent, with another value of `name`, which needs no encoding.
@@ -178,6 +246,19 @@ mod tests {
         assert_eq!(last_segment("/api/lots/a%00b"), None);
         assert_eq!(last_segment("/api/lots/%ff"), None);
         assert_eq!(last_segment("/api/lots/"), None);
+    }
+
+    #[test]
+    fn finds_a_segment_by_the_one_before_it() {
+        let path = "/api/lots/RAW%2F1/parents";
+        assert_eq!(segment_after(path, "lots").as_deref(), Some("RAW/1"));
+        assert_eq!(segment_after(path, "parents"), None);
+        assert_eq!(segment_after("/api/lots//parents", "lots"), None);
+        // A lot that is called as the segment before it.
+        assert_eq!(
+            segment_after("/api/lots/lots/parents", "lots").as_deref(),
+            Some("lots")
+        );
     }
 
     #[test]

@@ -13,6 +13,11 @@ pub trait Name: Copy + 'static {
         Self::ALL.iter().copied().find(|name| name.as_str() == text)
     }
 
+    /// The names as texts.
+    fn texts() -> Vec<&'static str> {
+        Self::ALL.iter().map(|name| name.as_str()).collect()
+    }
+
     /// The names as one list, each in the order of `names`.
     fn join(names: &[Self], separator: &str) -> String {
         names
@@ -28,8 +33,10 @@ pub trait Name: Copy + 'static {
 macro_rules! names {
     ($(#[$meta:meta])* $vis:vis enum $type:ident { $($variant:ident = $text:literal),+ $(,)? }) => {
         $(#[$meta])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        $vis enum $type { $($variant),+ }
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, $crate::serde::Serialize, $crate::serde::Deserialize, $crate::schemars::JsonSchema)]
+        #[serde(crate = "::wms::serde")]
+        #[schemars(crate = "::wms::schemars")]
+        $vis enum $type { $(#[serde(rename = $text)] $variant),+ }
 
         impl $crate::Name for $type {
             const ALL: &'static [Self] = &[$(Self::$variant),+];

@@ -1,15 +1,12 @@
 //! Records a decision, if the gate's rules allow it.
 
-use crate::decision::{Decision, Verdict};
-use http::StatusCode;
-use serde::Serialize;
-use spin_sdk::http::Request;
+use super::{Decision, Verdict};
+use crate::decimal::Celsius;
+use crate::lot::register::TEMPERATURE;
+use crate::write::{Facts, Write, Written};
+use crate::{Caller, Database, Faults, Form, Kind, Name as _, Problem, Role, Submission, metrics};
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
-use wms::decimal::Celsius;
-use wms::form::Submission;
-use wms::{Caller, Form, Kind, Name as _, Outcome, Problem, Reply, Role, Row, metrics};
-
-const ROLES: &[Role] = &[Role::Admin, Role::Manager, Role::Auditor, Role::Operator];
 
 const NOTES_MAX_CHARS: usize = 1000;
 
@@ -19,60 +16,94 @@ const SIGNATURE_MAX_CHARS: usize = 4096;
 /// What a HOLD or a FAIL must say for itself.
 const REASON_MIN_CHARS: usize = 10;
 
+pub const RECORD: Write = Write {
+    route: "POST /api/qc-decisions",
+    roles: &[Role::Admin, Role::Manager, Role::Auditor, Role::Operator],
+    statement: include_str!("record.sql"),
+};
+
 /// A decision to be, as the statement reads it.
 #[derive(Debug, Default, Serialize)]
-struct Draft {
+pub struct Draft {
     id: Uuid,
     lot_id: Option<Uuid>,
+    /// The lot's `client_id`, for a lot that a device registered.
+    lot_client_id: Option<Uuid>,
     qc_gate_id: Option<Uuid>,
     operator_id: Option<Uuid>,
     decision: Option<&'static str>,
     notes: Option<String>,
     temperature_c: Option<Celsius>,
     digital_signature: Option<String>,
+    /// When it was taken, if that was before now: a device had no network.
+    pub recorded_at: Option<String>,
 }
 
-pub async fn record(request: Request) -> Outcome {
-    let caller = Caller::of(request.headers()).await?;
-    let submission = Submission::read(request, |form| Draft::read(form, caller)).await;
+/// What the statement found.
+#[derive(Debug, Deserialize)]
+pub struct Found {
+    operator_known: bool,
+    lot_known: bool,
+    gate_known: bool,
+    temperature_missing: bool,
+    gate_number: Option<String>,
+    min_c: Option<String>,
+    max_c: Option<String>,
+}
 
+/// Records the decision of a submission, and counts it.
+pub async fn record(
+    database: &Database,
+    caller: Caller,
+    submission: Submission<Draft>,
+) -> Result<Written<Decision, Found>, Problem> {
     let operator = submission.draft.operator_id;
-    let row = submission
-        .write(include_str!("record.sql"), caller, ROLES, operator)
+    let written: Written<Decision, Found> = RECORD
+        .run_on(database, caller, submission, operator)
         .await?;
-    let decision = settle(submission, &row)?;
-
-    let gate_number = row.maybe("gate_number")?;
-    let labels = [
-        ("decision", &*decision.decision),
-        ("gate_number", gate_number.as_deref().unwrap_or("none")),
-    ];
-    metrics::count("flowviz_qc_decisions_total", &labels, 1.0);
-    Ok(Reply::json(StatusCode::CREATED, &decision))
+    if let Some(found) = &written.facts {
+        let labels = [
+            ("decision", written.document.decision.as_str()),
+            (
+                "gate_number",
+                found.gate_number.as_deref().unwrap_or("none"),
+            ),
+        ];
+        metrics::count("flowviz_qc_decisions_total", &labels, 1.0);
+    }
+    Ok(written)
 }
 
-/// The decision that was written, or why none was.
-fn settle(mut submission: Submission<Draft>, row: &Row) -> Result<Decision, Problem> {
-    if let Some(decision) = Decision::of(row)? {
-        return Ok(decision);
-    }
-    let faults = &mut submission.faults;
-    faults.reference(row.flag("operator_known")?, "operator_id");
-    faults.reference(row.flag("lot_known")?, "lot_id");
-    faults.reference(row.flag("gate_known")?, "qc_gate_id");
-    if row.flag("temperature_missing")? {
-        faults.body("temperature_c", "missing", "is required at a CCP gate");
-    }
-    submission.accept()?;
+// === impl Found ===
 
-    let limits = match (row.maybe("min_c")?, row.maybe("max_c")?) {
-        (Some(min), Some(max)) => format!("{min} to {max}"),
-        (Some(min), None) => format!("at least {min}"),
-        (None, max) => format!("at most {}", max.unwrap_or_default()),
-    };
-    Err(Kind::CcpLimitExceeded.because(format!(
-        "The gate's limits are {limits} degrees Celsius. Only a manager can let the lot pass, with notes."
-    )))
+impl Facts<Draft> for Found {
+    fn find_faults(&self, draft: &Draft, faults: &mut Faults) {
+        faults.reference(self.operator_known, "operator_id");
+        let by_client_id = draft.lot_client_id.is_some();
+        faults.reference(
+            self.lot_known,
+            if by_client_id {
+                "lot_client_id"
+            } else {
+                "lot_id"
+            },
+        );
+        faults.reference(self.gate_known, "qc_gate_id");
+        if self.temperature_missing {
+            faults.body("temperature_c", "missing", "is required at a CCP gate");
+        }
+    }
+
+    fn conflict(self, _: Draft) -> Problem {
+        let limits = match (self.min_c, self.max_c) {
+            (Some(min), Some(max)) => format!("{min} to {max}"),
+            (Some(min), None) => format!("at least {min}"),
+            (None, max) => format!("at most {}", max.unwrap_or_default()),
+        };
+        Kind::CcpLimitExceeded.because(format!(
+            "The gate's limits are {limits} degrees Celsius. Only a manager can let the lot pass, with notes."
+        ))
+    }
 }
 
 /// What notes say, without the blanks around it; `None` where they say nothing.
@@ -90,8 +121,37 @@ fn said(notes: &str) -> Option<String> {
 // === impl Draft ===
 
 impl Draft {
-    fn read(form: &mut Form<'_>, caller: Caller) -> Self {
-        let (lot_id, verdict) = (form.uuid("lot_id"), form.name::<Verdict>("decision"));
+    pub fn read(form: &mut Form<'_>, caller: Caller) -> Self {
+        let lot_id = form.uuid("lot_id");
+        let lot_id = form.required("lot_id", lot_id);
+        Self {
+            lot_id,
+            ..Self::read_rest(form, caller)
+        }
+    }
+
+    /// Of a device, which may know the lot by an id of its own only.
+    pub fn read_offline(form: &mut Form<'_>, caller: Caller) -> Self {
+        let lot_client_id = form.uuid("lot_client_id");
+        let lot_id = form.uuid("lot_id");
+        match (lot_id, lot_client_id) {
+            (None, None) => form.fault("lot_id", "missing", "or `lot_client_id` is required"),
+            (Some(_), Some(_)) => form.fault(
+                "lot_client_id",
+                "value_error",
+                "is given besides `lot_id`: one of them is enough",
+            ),
+            _ => {}
+        }
+        Self {
+            lot_id,
+            lot_client_id,
+            ..Self::read_rest(form, caller)
+        }
+    }
+
+    fn read_rest(form: &mut Form<'_>, caller: Caller) -> Self {
+        let verdict = form.name::<Verdict>("decision");
         let notes = form
             .text("notes", 0..=NOTES_MAX_CHARS)
             .and_then(|notes| said(&notes));
@@ -106,13 +166,15 @@ impl Draft {
         }
         Self {
             id: Uuid::now_v7(),
-            lot_id: form.required("lot_id", lot_id),
+            lot_id: None,
+            lot_client_id: None,
             qc_gate_id: form.uuid("qc_gate_id"),
             operator_id: form.uuid("operator_id").or(Some(caller.id)),
             decision: form.required("decision", verdict).map(Verdict::as_str),
             notes,
-            temperature_c: form.decimal("temperature_c", Celsius::whole(-50)..=Celsius::whole(100)),
+            temperature_c: form.decimal("temperature_c", TEMPERATURE),
             digital_signature: form.text("digital_signature", 0..=SIGNATURE_MAX_CHARS),
+            recorded_at: None,
         }
     }
 }
@@ -120,7 +182,6 @@ impl Draft {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use wms::Faults;
 
     fn is_sound(rest: &str) -> bool {
         let body = format!(r#"{{"lot_id":"00000000-0000-0000-0000-000000000000",{rest}}}"#);

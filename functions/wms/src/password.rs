@@ -1,6 +1,8 @@
 //! Passwords, hashed with Argon2id.
 
-use argon2::{Argon2, PasswordHash, PasswordVerifier as _};
+use argon2::password_hash::SaltString;
+use argon2::{Argon2, PasswordHash, PasswordHasher as _, PasswordVerifier as _};
+use uuid::Uuid;
 
 /// The hash of a password that nobody knows, with the parameters of real ones (19 MiB, 2 passes, 1 lane): what a user
 /// who doesn't exist is checked against, so that the time doesn't tell whether they do.
@@ -19,23 +21,29 @@ pub fn verify(password: &str, hash: Option<&str>) -> bool {
     is_theirs && is_known
 }
 
+/// The hash of a new password, as a PHC string. `None` only if its parameters were wrong, which are constants.
+pub fn hash(password: &str) -> Option<String> {
+    // 122 random bits: salts have to differ, nothing more.
+    let salt = SaltString::encode_b64(Uuid::new_v4().as_bytes()).ok()?;
+    let hash = Argon2::default()
+        .hash_password(password.as_bytes(), &salt)
+        .ok()?;
+    Some(hash.to_string())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use argon2::password_hash::{PasswordHasher as _, SaltString};
     use argon2::{Algorithm, Params};
 
     #[test]
     fn knows_its_own_and_no_other() {
-        let salt = SaltString::from_b64("c2FsdHNhbHRzYWx0").unwrap();
-        let hash = Argon2::default()
-            .hash_password("jelszó".as_bytes(), &salt)
-            .unwrap()
-            .to_string();
+        let hash = hash("jelszó").unwrap();
         assert!(verify("jelszó", Some(&hash)));
         assert!(!verify("jelszo", Some(&hash)));
         assert!(!verify("jelszó", None));
         assert!(!verify("jelszó", Some("not a hash")));
+        assert_ne!(super::hash("jelszó").unwrap(), hash);
     }
 
     #[test]

@@ -1,27 +1,35 @@
 //! Registers a lot and links its parents, in one statement: all of it or nothing.
 
-use http::StatusCode;
-use http::header::LOCATION;
-use serde::Serialize;
-use serde_json::value::RawValue;
-use spin_sdk::http::Request;
+use super::{Lot, LotType};
+use crate::decimal::{Celsius, Kilograms};
+use crate::scalar::Object;
+use crate::write::{Facts, Write, Written};
+use crate::{Caller, Database, Faults, Form, Kind, Name as _, Problem, Role, Submission, metrics};
+use serde::{Deserialize, Serialize};
+use std::ops::RangeInclusive;
 use uuid::Uuid;
-use wms::decimal::{Celsius, Kilograms};
-use wms::form::Submission;
-use wms::lot::{Lot, LotType};
-use wms::{Caller, Form, Kind, Name as _, Outcome, Problem, Reply, Role, Row, metrics};
-
-const ROLES: &[Role] = &[Role::Admin, Role::Manager, Role::Operator];
 
 /// More inputs than any batch has; each costs a lookup and a lock.
 const PARENTS_MAX: usize = 500;
 
-/// What the database's `metadata_fits` allows (migration 3): with it a page of lots fits into a function's memory.
-const METADATA_MAX: &str = "16 KiB";
+/// What a lot may weigh.
+pub const WEIGHT: RangeInclusive<Kilograms> = Kilograms::whole(0)..=Kilograms::whole(10_000);
+
+/// What may be measured of a lot, in degC.
+pub const TEMPERATURE: RangeInclusive<Celsius> = Celsius::whole(-50)..=Celsius::whole(100);
+
+/// How much of a lot may go into another.
+pub const QUANTITY: RangeInclusive<Kilograms> = Kilograms::STEP..=Kilograms::whole(10_000);
+
+pub const REGISTER: Write = Write {
+    route: "POST /api/lots",
+    roles: &[Role::Admin, Role::Manager, Role::Operator],
+    statement: include_str!("register.sql"),
+};
 
 /// A lot to be, as the statement reads it.
 #[derive(Debug, Default, Serialize)]
-struct Draft {
+pub struct Draft {
     id: Uuid,
     lot_code: Option<String>,
     lot_type: Option<&'static str>,
@@ -30,8 +38,10 @@ struct Draft {
     operator_id: Option<Uuid>,
     weight_kg: Option<Kilograms>,
     temperature_c: Option<Celsius>,
-    metadata: Option<Box<RawValue>>,
+    metadata: Object,
     parents: Vec<Parent>,
+    /// When it was made, if that was before now: a device had no network.
+    pub recorded_at: Option<String>,
 }
 
 /// A lot that goes into the new one, by id or by code.
@@ -44,68 +54,49 @@ struct Parent {
     quantity_used_kg: Option<Kilograms>,
 }
 
-pub async fn register(request: Request) -> Outcome {
-    let caller = Caller::of(request.headers()).await?;
-    let submission = Submission::read(request, |form| Draft::read(form, caller)).await;
+/// What the statement found.
+#[derive(Debug, Deserialize)]
+pub struct Found {
+    operator_known: bool,
+    run_known: bool,
+    run_active: bool,
+    phase_known: bool,
+    metadata_fits: bool,
+    parents_unknown: Vec<usize>,
+    run_code: Option<String>,
+}
 
+/// Registers the lot of a submission, and counts it.
+pub async fn register(
+    database: &Database,
+    caller: Caller,
+    submission: Submission<Draft>,
+) -> Result<Written<Lot, Found>, Problem> {
     let operator = submission.draft.operator_id;
-    let row = submission
-        .write(include_str!("register.sql"), caller, ROLES, operator)
+    let written: Written<Lot, Found> = REGISTER
+        .run_on(database, caller, submission, operator)
         .await?;
-    let lot = settle(submission, &row)?;
-
-    count(&lot, row.maybe("run_code")?.as_deref());
-    Ok(Reply::json(StatusCode::CREATED, &lot).header(LOCATION, &format!("/api/lots/{}", lot.id)))
+    if let Some(found) = &written.facts {
+        count(&written.document, found);
+    }
+    Ok(written)
 }
 
-/// The lot that was written, or why none was.
-fn settle(mut submission: Submission<Draft>, row: &Row) -> Result<Lot, Problem> {
-    if let Some(lot) = Lot::of(row)? {
-        return Ok(lot);
-    }
-    let faults = &mut submission.faults;
-    faults.reference(row.flag("operator_known")?, "operator_id");
-    faults.reference(row.flag("run_known")?, "production_run_id");
-    faults.reference(row.flag("phase_known")?, "phase_id");
-    // Only the database knows: `1e308` is five bytes here and 309 there.
-    if !row.flag("metadata_fits")? {
-        faults.body(
-            "metadata",
-            "too_long",
-            format!("must have at most {METADATA_MAX} as it is stored, its numbers written out"),
-        );
-    }
-    let unknown = row.maybe("parents_unknown")?.unwrap_or_default();
-    for place in unknown.split(',').filter_map(|place| place.parse().ok()) {
-        let by_id = submission
-            .draft
-            .parents
-            .iter()
-            .any(|parent| parent.place == place && parent.lot_id.is_some());
-        faults.item_reference("parents", place, if by_id { "lot_id" } else { "lot_code" });
-    }
-
-    let draft = submission.accept()?;
-    Err(if row.flag("run_active")? {
-        let lot_code = draft.lot_code.unwrap_or_default();
-        Kind::LotCodeTaken.because(format!("Another lot has the code {lot_code}."))
-    } else {
-        Kind::RunNotActive.because("The production run is not active; it takes no more lots.")
-    })
-}
-
-fn count(lot: &Lot, run_code: Option<&str>) {
-    let lot_type = lot.lot_type.as_deref().unwrap_or("none");
+fn count(lot: &Lot, found: &Found) {
+    let lot_type = lot.lot_type.map_or("none", LotType::as_str);
     let labels = [
         ("lot_type", lot_type),
-        ("production_run", run_code.unwrap_or("none")),
+        (
+            "production_run",
+            found.run_code.as_deref().unwrap_or("none"),
+        ),
     ];
     metrics::count("flowviz_lots_registered_total", &labels, 1.0);
-    if let Some(weight) = lot
+    let weight = lot
         .weight_kg
         .as_ref()
-        .and_then(|weight| weight.parse().ok())
-    {
+        .and_then(|weight| weight.as_str().parse().ok());
+    if let Some(weight) = weight {
         metrics::count(
             "flowviz_lots_registered_kg_total",
             &[("lot_type", lot_type)],
@@ -114,10 +105,37 @@ fn count(lot: &Lot, run_code: Option<&str>) {
     }
 }
 
+// === impl Found ===
+
+impl Facts<Draft> for Found {
+    fn find_faults(&self, draft: &Draft, faults: &mut Faults) {
+        faults.reference(self.operator_known, "operator_id");
+        faults.reference(self.run_known, "production_run_id");
+        faults.reference(self.phase_known, "phase_id");
+        faults.metadata(self.metadata_fits);
+        for place in &self.parents_unknown {
+            let by_id = draft
+                .parents
+                .iter()
+                .any(|parent| parent.place == *place && parent.lot_id.is_some());
+            faults.item_reference("parents", *place, if by_id { "lot_id" } else { "lot_code" });
+        }
+    }
+
+    fn conflict(self, draft: Draft) -> Problem {
+        if self.run_active {
+            let lot_code = draft.lot_code.unwrap_or_default();
+            Kind::LotCodeTaken.because(format!("Another lot has the code {lot_code}."))
+        } else {
+            Kind::RunNotActive.because("The production run is not active; it takes no more lots.")
+        }
+    }
+}
+
 // === impl Draft ===
 
 impl Draft {
-    fn read(form: &mut Form<'_>, caller: Caller) -> Self {
+    pub fn read(form: &mut Form<'_>, caller: Caller) -> Self {
         let lot_code = form.text("lot_code", 1..=100);
         Self {
             id: Uuid::now_v7(),
@@ -126,12 +144,11 @@ impl Draft {
             production_run_id: form.uuid("production_run_id"),
             phase_id: form.uuid("phase_id"),
             operator_id: form.uuid("operator_id").or(Some(caller.id)),
-            weight_kg: form.decimal("weight_kg", Kilograms::whole(0)..=Kilograms::whole(10_000)),
-            temperature_c: form.decimal("temperature_c", Celsius::whole(-50)..=Celsius::whole(100)),
-            metadata: form
-                .object("metadata")
-                .or_else(|| RawValue::from_string("{}".to_owned()).ok()),
+            weight_kg: form.decimal("weight_kg", WEIGHT),
+            temperature_c: form.decimal("temperature_c", TEMPERATURE),
+            metadata: form.object("metadata").unwrap_or_default(),
             parents: form.list("parents", PARENTS_MAX, Parent::read),
+            recorded_at: None,
         }
     }
 }
@@ -141,10 +158,7 @@ impl Draft {
 impl Parent {
     /// A parent whose quantity is faulty is still looked up, so that a wrong reference is told with it.
     fn read(place: usize, form: &mut Form<'_>) -> Option<Self> {
-        let quantity_used_kg = form.decimal(
-            "quantity_used_kg",
-            Kilograms::STEP..=Kilograms::whole(10_000),
-        );
+        let quantity_used_kg = form.decimal("quantity_used_kg", QUANTITY);
         form.required("quantity_used_kg", quantity_used_kg);
         let (lot_id, lot_code) = (form.uuid("lot_id"), form.text("lot_code", 1..=100));
         match (&lot_id, &lot_code) {
@@ -171,7 +185,6 @@ impl Parent {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use wms::Faults;
 
     const CALLER: Caller = Caller { id: Uuid::nil() };
 

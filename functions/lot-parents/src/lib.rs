@@ -1,0 +1,75 @@
+//! `/api/lots/:id/parents`: GET lists what went into a lot, POST links another input to it.
+
+mod link;
+
+use spin_sdk::http::{IntoResponse, Method, Request};
+use uuid::Uuid;
+use wms::database::{documents, maybe};
+use wms::link::Link;
+use wms::{Caller, Faults, Kind, Name as _, Operation, Outcome, Problem, Reply, Role, answer, url};
+
+pub fn operations() -> Vec<Operation> {
+    vec![
+        Operation::get(
+            "/api/lots/:id/parents",
+            "listParents",
+            "What went into a lot, the newest link first",
+        )
+        .ok::<Vec<Link>>("The links to the lot's parents, all of them.")
+        .problems(&[Kind::LotNotFound]),
+        Operation::post(
+            "/api/lots/:id/parents",
+            "linkParent",
+            "Links an input to a lot",
+        )
+        .roles(link::LINK.roles)
+        .body(|form, _| link::Draft::read(form, link::Child::default()))
+        .created::<Link>("The link.")
+        .idempotent()
+        .problems(&[
+            Kind::LotNotFound,
+            Kind::LinkToItself,
+            Kind::LinkDuplicate,
+            Kind::LinkCycle,
+            Kind::ParentRejected,
+            Kind::ParentOverdrawn,
+        ]),
+    ]
+}
+
+#[cfg_attr(target_arch = "wasm32", spin_sdk::http_service)]
+pub async fn handle(request: Request) -> impl IntoResponse {
+    answer(match *request.method() {
+        Method::GET | Method::HEAD => list(request).await,
+        Method::POST => link::link(request).await,
+        _ => Err(Problem::method_not_allowed("GET, POST, HEAD")),
+    })
+}
+
+async fn list(request: Request) -> Outcome {
+    let caller = Caller::of(request.headers()).await?;
+    let name = url::segment_after(request.uri().path(), "lots");
+    let id = name.as_deref().and_then(|name| Uuid::try_parse(name).ok());
+    let parameters = [maybe(id), maybe(name)];
+    let rows = caller
+        .read(
+            Role::ALL,
+            include_str!("list.sql"),
+            parameters,
+            Faults::default(),
+        )
+        .await?;
+    if rows
+        .first()
+        .map_or(Ok(None), |row| row.maybe("lot_id"))?
+        .is_none()
+    {
+        return Err(not_found());
+    }
+    let links: Vec<Link> = documents(&rows, "link")?;
+    Ok(Reply::ok(&links))
+}
+
+fn not_found() -> Problem {
+    Kind::LotNotFound.because("No lot has this id or code.")
+}

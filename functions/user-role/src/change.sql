@@ -1,0 +1,38 @@
+-- Gives a user another role. Stands between write_head.sql and write_tail.sql; $3 is the draft.
+draft AS (
+    SELECT d.*
+    FROM actor
+    CROSS JOIN jsonb_to_record($3::text::jsonb) AS d (user_id uuid, role text)
+),
+-- Locked in the order of their ids: two administrators who dismiss each other wait in line, and the second finds that the first is
+-- none any more.
+admin AS (
+    SELECT users.id FROM users, draft WHERE users.role = 'ADMIN' ORDER BY users.id FOR NO KEY UPDATE OF users
+),
+target AS (
+    SELECT users.id, user_json(users) AS document
+    FROM users
+    JOIN draft ON draft.user_id = users.id
+),
+changed AS (
+    UPDATE users
+    SET role = draft.role
+    FROM draft
+    WHERE users.id = draft.user_id
+        AND $4::text::boolean
+        AND (draft.role = 'ADMIN' OR EXISTS (SELECT FROM admin WHERE admin.id <> draft.user_id))
+    RETURNING users.id, user_json(users) AS document
+),
+facts AS (
+    SELECT EXISTS (SELECT FROM target) AS user_known FROM draft
+),
+written AS (
+    SELECT document FROM changed
+),
+event AS (
+    SELECT
+        'user.role_changed' AS action, 'user' AS entity, changed.id AS entity_id, target.document::jsonb AS before,
+        changed.document::jsonb AS after
+    FROM changed
+    JOIN target ON target.id = changed.id
+)

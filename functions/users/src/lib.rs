@@ -1,0 +1,36 @@
+//! `/api/users`: GET lists users, POST makes one. For administrators.
+
+mod create;
+mod list;
+
+use spin_sdk::http::{IntoResponse, Method, Request};
+use wms::user::User;
+use wms::{Kind, Operation, Problem, answer};
+
+pub fn operations() -> Vec<Operation> {
+    vec![
+        Operation::get("/api/users", "listUsers", "Users, newest first")
+            .roles(create::CREATE.roles)
+            .query(wms::page::Page::of)
+            .page::<User>("A page of users."),
+        Operation::post(
+            "/api/users",
+            "createUser",
+            "Makes a user, who can log in with the password given",
+        )
+        .roles(create::CREATE.roles)
+        .body(|form, _| create::Draft::read(form))
+        .created::<User>("The user.")
+        .idempotent()
+        .problems(&[Kind::EmailTaken]),
+    ]
+}
+
+#[cfg_attr(target_arch = "wasm32", spin_sdk::http_service)]
+pub async fn handle(request: Request) -> impl IntoResponse {
+    answer(match *request.method() {
+        Method::GET | Method::HEAD => list::list(request).await,
+        Method::POST => create::create(request).await,
+        _ => Err(Problem::method_not_allowed("GET, POST, HEAD")),
+    })
+}
