@@ -10,7 +10,7 @@ CACHE := $(HOME)/.cache/flowviz
 FLOWVIZ_DIR ?= $(shell if [ "$$(id -u)" -eq 0 ] && ! setpriv --reuid=nobody --clear-groups test -x .; then echo /var/lib/flowviz; else echo .flowviz; fi)
 
 .DEFAULT_GOAL := help
-.PHONY: help up test setup functions host fmt lint deny unit e2e cache
+.PHONY: help up test setup functions host fmt lint deny unit e2e openapi cache
 
 help: ## This list
 	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -46,6 +46,9 @@ deny: ## Dependencies: licences, sources, bans; advisories where their database 
 
 unit: ## Unit tests, and the local stack's own
 	$(CARGO) test --workspace --exclude flowviz-tests --locked
+
+openapi: ## Write the API's description anew, after a change of the API
+	FLOWVIZ_WRITE_OPENAPI=1 $(CARGO) test -q -p flowviz-tests --test openapi committed
 
 e2e: ## End-to-end tests on real PostgreSQL, PgBouncer and Prometheus
 	$(CARGO) test -p flowviz-tests --locked
