@@ -8,6 +8,7 @@ use uuid::Uuid;
 use wms::decision::record::{self, record};
 use wms::lot::register::{self, register};
 use wms::schemars::JsonSchema;
+use wms::sketch::Sketch;
 use wms::stamp::Stamp;
 use wms::{Caller, Database, Faults, Form, Kind, Problem, Submission, names};
 
@@ -63,6 +64,15 @@ pub fn latest(now: DateTime<Utc>) -> DateTime<Utc> {
     now + TimeDelta::seconds(CLOCK_SKEW_SECONDS)
 }
 
+/// What a payload is, for the description.
+fn payloads() -> Vec<Sketch> {
+    let nobody = Caller { id: Uuid::nil() };
+    vec![
+        Form::describe(|form| register::Draft::read(form, nobody)),
+        Form::describe(|form| record::Draft::read_offline(form, nobody)),
+    ]
+}
+
 // === impl SyncItem ===
 
 impl SyncItem {
@@ -71,7 +81,7 @@ impl SyncItem {
         let client_id = form.required("client_id", client_id);
         let kind = form.name("kind");
         let kind = form.required("kind", kind);
-        let payload = form.raw_object("payload");
+        let payload = form.raw_object("payload", &payloads);
         let payload = form.required("payload", payload);
         let recorded_at = form.time("recorded_at", latest);
         let recorded_at = form.required("recorded_at", recorded_at);
