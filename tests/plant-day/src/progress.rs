@@ -1,7 +1,7 @@
 //! How far it has got: a bar on a terminal, and a line every few seconds anywhere else.
 
-use std::sync::Mutex;
-use std::sync::PoisonError;
+use std::fmt::Write as _;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -35,26 +35,44 @@ impl Progress {
         }
     }
 
-    /// So many more; `note` says what else there is to tell.
-    pub fn add(&self, count: u64, note: impl FnOnce() -> String) {
+    /// So many more.
+    pub fn add(&self, count: u64) {
         self.bar.inc(count);
+    }
+
+    /// What else there is to tell.
+    pub fn tell(&self, note: String) {
         let Some(last) = &self.lines else {
-            self.bar.set_message(note());
+            self.bar.set_message(note);
             return;
         };
         let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
-        if last.elapsed() < LINE_EVERY {
-            return;
+        if last.elapsed() >= LINE_EVERY {
+            *last = Instant::now();
+            eprintln!("{} {note}", self.line());
         }
-        *last = Instant::now();
+    }
+
+    /// Something else begins, which isn't counted: it is told at once.
+    pub fn begin(&self, stage: &str) {
+        if self.lines.is_some() {
+            eprintln!("{} {stage}", self.line());
+        } else {
+            self.bar.set_message(stage.to_owned());
+            self.bar.tick();
+        }
+    }
+
+    fn line(&self) -> String {
         let (done, total) = (self.bar.position(), self.bar.length().unwrap_or_default());
-        let elapsed = self.bar.elapsed().as_secs_f64();
-        let rate = done as f64 / elapsed;
-        let left = total.saturating_sub(done) as f64 / rate;
-        eprintln!(
-            "{done} of {total}, {rate:.0}/s, {left:.0} s left {}",
-            note()
-        );
+        let mut line = format!("{done} of {total}");
+        let left = total.saturating_sub(done);
+        if done > 0 && left > 0 {
+            let rate = done as f64 / self.bar.elapsed().as_secs_f64();
+            // Writing into a String doesn't fail.
+            _ = write!(line, ", {rate:.0}/s, {:.0} s left", left as f64 / rate);
+        }
+        line
     }
 
     /// The end: the bar goes, for the summary to come.
