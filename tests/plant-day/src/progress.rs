@@ -1,10 +1,10 @@
 //! How far it has got: a bar on a terminal, and a line every few seconds anywhere else.
 
-use std::fmt::Write as _;
+use std::fmt::Write;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 const LINE_EVERY: Duration = Duration::from_secs(5);
 
@@ -24,10 +24,15 @@ impl Progress {
         let target = ProgressDrawTarget::stderr();
         let is_hidden = target.is_hidden();
         let bar = ProgressBar::with_draw_target(Some(total), target);
-        let template = "{wide_bar} {human_pos}/{human_len} {unit}, {per_sec}, {eta} left {msg}"
+        let template = "{wide_bar} {human_pos}/{human_len} {unit}, {rate}, {eta} left {msg}"
             .replace("{unit}", unit);
         if let Ok(style) = ProgressStyle::with_template(&template) {
-            bar.set_style(style);
+            bar.set_style(
+                style.with_key("rate", |state: &ProgressState, line: &mut dyn Write| {
+                    // The buffer is a String: it takes all.
+                    _ = write!(line, "{:.0}/s", state.per_sec());
+                }),
+            );
         }
         Self {
             bar,

@@ -20,6 +20,7 @@ use tokio::sync::mpsc;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Config, NoTls, Transaction};
 
+use crate::chain::chain;
 use crate::plan::Plan;
 use rows::Chunk;
 use schema::{Schema, TABLES};
@@ -33,8 +34,8 @@ const LOCK_WITHIN: Duration = Duration::from_secs(30);
 /// Why nothing was loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum BulkError {
-    #[error("the database can't be reached: {0}")]
-    Connect(#[source] tokio_postgres::Error),
+    #[error("the database can't be reached: {}", chain(.0))]
+    Connect(tokio_postgres::Error),
 
     #[error(
         "lots of this day and prefix are in the database already ({0}): choose another --day or --code-prefix"
@@ -42,7 +43,7 @@ pub enum BulkError {
     Exists(String),
 
     #[error(
-        "the tables are in use: somebody has held one for {} s; end the host, or whoever it is",
+        "the tables are in use: somebody has held one for {} s; nothing was loaded",
         LOCK_WITHIN.as_secs()
     )]
     InUse,
@@ -51,13 +52,19 @@ pub enum BulkError {
     Schema(String),
 
     #[error("the database refuses: {}", told(.0))]
-    Database(#[from] tokio_postgres::Error),
+    Database(tokio_postgres::Error),
 
     #[error("all is loaded, but VACUUM failed: {}", told(.0))]
-    Vacuum(#[source] tokio_postgres::Error),
+    Vacuum(tokio_postgres::Error),
 
     #[error("the plan's days end before its lots do")]
     Calendar,
+}
+
+impl From<tokio_postgres::Error> for BulkError {
+    fn from(error: tokio_postgres::Error) -> Self {
+        Self::Database(error)
+    }
 }
 
 /// What it is at.
@@ -227,7 +234,7 @@ impl fmt::Display for Loaded {
 fn told(error: &tokio_postgres::Error) -> String {
     error
         .as_db_error()
-        .map_or_else(|| error.to_string(), ToString::to_string)
+        .map_or_else(|| chain(error), ToString::to_string)
 }
 
 fn seconds_since(begun: Instant) -> f64 {

@@ -12,6 +12,7 @@ use tokio::time::{Instant, sleep};
 
 use super::counts::{Counts, Kind};
 use super::line::Lines;
+use crate::chain::chain;
 
 /// How long a request is repeated that gets no answer, or a 503: a host or a pooler starts again in that time.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -57,7 +58,7 @@ pub enum Unanswered {
     Address(String),
 
     #[error("no answer for {} s: {}", PATIENCE.as_secs(), chain(.0))]
-    Connection(#[source] reqwest::Error),
+    Connection(reqwest::Error),
 
     #[error("nothing but {status} for {} s: {detail}", PATIENCE.as_secs())]
     Unavailable { status: StatusCode, detail: String },
@@ -313,14 +314,4 @@ impl Answer {
             .get("idempotency-replayed")
             .is_some_and(|value| value == "true")
     }
-}
-
-fn chain(error: &reqwest::Error) -> String {
-    let mut causes = vec![error.to_string()];
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        causes.push(cause.to_string());
-        source = cause.source();
-    }
-    causes.join(": ")
 }

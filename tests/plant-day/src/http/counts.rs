@@ -267,16 +267,16 @@ impl fmt::Display for Summary {
             f,
             "{requests} requests in {seconds:.1} s, {requests_per_second:.0}/s"
         )?;
-        for (kind, answers) in &self.answers {
-            let outcomes = self.outcomes.get(kind).into_iter().flatten();
+        for kind in Kind::ALL {
+            let outcomes = self.outcomes.get(&kind).into_iter().flatten();
             let outcomes = listed(outcomes.map(|(outcome, count)| (outcome.as_str(), *count)));
-            let answers = listed(
-                answers
-                    .iter()
-                    .map(|(status, count)| (status.as_str(), *count)),
-            );
+            let answers = self.answers.get(&kind).into_iter().flatten();
+            let answers = listed(answers.map(|(status, count)| (status.as_str(), *count)));
+            if outcomes.is_empty() && answers.is_empty() {
+                continue;
+            }
             write!(f, "{:<13} {outcomes} ({answers})", kind.as_str())?;
-            if let Some(Latency { p50, p99, max }) = self.latency_ms.get(kind) {
+            if let Some(Latency { p50, p99, max }) = self.latency_ms.get(&kind) {
                 write!(f, "; p50 {p50:.1} ms, p99 {p99:.1} ms, max {max:.1} ms")?;
             }
             writeln!(f)?;

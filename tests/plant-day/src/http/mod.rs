@@ -3,7 +3,7 @@
 //! Each write has an `Idempotency-Key` made of the plan and the step, so that repeating one that got no answer is safe, and so is
 //! running the same plan again: what was done is replayed, what wasn't is done.
 //!
-//! A server that limits rates is waited for (see [`line`]). One that doesn't answer at all for a minute ends it.
+//! A server that limits rates is waited for. One that doesn't answer at all for a minute ends it.
 
 mod api;
 mod counts;
