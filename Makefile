@@ -10,7 +10,7 @@ CACHE := $(HOME)/.cache/flowviz
 FLOWVIZ_DIR ?= $(shell if [ "$$(id -u)" -eq 0 ] && ! setpriv --reuid=nobody --clear-groups test -x .; then echo /var/lib/flowviz; else echo .flowviz; fi)
 
 .DEFAULT_GOAL := help
-.PHONY: help up test setup functions host fmt lint deny unit e2e cache plant-day
+.PHONY: help up test setup functions host fmt lint deny unit e2e cache
 
 help: ## This list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -54,5 +54,6 @@ e2e: ## End-to-end tests on real PostgreSQL, PgBouncer and Prometheus
 LOTS ?= 20000
 SEED ?= 1
 
+.PHONY: plant-day
 plant-day: ## A day of lots and decisions on what `make up` runs: LOTS=20000 SEED=1 ARGS='--mix' (docs/plant-day.md)
 	@$(CARGO) run --release --quiet -p plant-day -- --lots $(LOTS) --seed $(SEED) $(ARGS)
