@@ -24,8 +24,20 @@ fn run(wms: &Wms, token: &str, seconds: &str, which: &[&str]) -> Result<()> {
         .arg(wms.host.url("/api/openapi.json"))
         .args(["--header", &format!("Authorization: Bearer {token}")])
         .args(["--checks", CHECKS, "--phases", "coverage,fuzzing"])
-        .args(["--max-time", seconds, "--seed", "1", "--request-timeout", "60"])
-        .args(["--continue-on-failure", "--no-color", "--suppress-health-check", "all"])
+        .args([
+            "--max-time",
+            seconds,
+            "--seed",
+            "1",
+            "--request-timeout",
+            "60",
+        ])
+        .args([
+            "--continue-on-failure",
+            "--no-color",
+            "--suppress-health-check",
+            "all",
+        ])
         .args(which)
         .current_dir(reports.path())
         .output()
@@ -45,6 +57,16 @@ async fn no_request_gets_an_answer_that_the_description_does_not_allow() -> Resu
     let wms = Wms::start().await?;
     let token = wms.login("admin").await?;
     // It learns ids from answers, and would soon find out how an administrator loses their role: that comes last.
-    run(&wms, &token, MOST, &["--exclude-operation-id", "changeRole"])?;
-    run(&wms, &token, ROLE_CHANGES, &["--include-operation-id", "changeRole"])
+    run(
+        &wms,
+        &token,
+        MOST,
+        &["--exclude-operation-id", "changeRole"],
+    )?;
+    run(
+        &wms,
+        &token,
+        ROLE_CHANGES,
+        &["--include-operation-id", "changeRole"],
+    )
 }

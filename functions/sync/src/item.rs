@@ -8,7 +8,6 @@ use uuid::Uuid;
 use wms::decision::record::{self, record};
 use wms::lot::register::{self, register};
 use wms::schemars::JsonSchema;
-use wms::sketch::Sketch;
 use wms::stamp::Stamp;
 use wms::{Caller, Database, Faults, Form, Kind, Problem, Submission, names};
 
@@ -18,6 +17,10 @@ const CLOCK_SKEW_SECONDS: i64 = 300;
 /// What the items' ids are kept for; record.sql knows the lots' by it.
 const LOT_ROUTE: &str = "sync lot";
 const DECISION_ROUTE: &str = "sync qc_decision";
+
+/// Not a schema: a payload that is wrong is a rejected item, and no bad request.
+const PAYLOAD: &str = "The body of `POST /api/lots` or of `POST /api/qc-decisions`. A decision may name its lot by `lot_client_id`, \
+the `client_id` of the item that registered it, in place of `lot_id`. An item whose payload is wrong is rejected on its own.";
 
 names! {
     /// What an item is.
@@ -64,15 +67,6 @@ pub fn latest(now: DateTime<Utc>) -> DateTime<Utc> {
     now + TimeDelta::seconds(CLOCK_SKEW_SECONDS)
 }
 
-/// What a payload is, for the description.
-fn payloads() -> Vec<Sketch> {
-    let nobody = Caller { id: Uuid::nil() };
-    vec![
-        Form::describe(|form| register::Draft::read(form, nobody)),
-        Form::describe(|form| record::Draft::read_offline(form, nobody)),
-    ]
-}
-
 // === impl SyncItem ===
 
 impl SyncItem {
@@ -81,7 +75,7 @@ impl SyncItem {
         let client_id = form.required("client_id", client_id);
         let kind = form.name("kind");
         let kind = form.required("kind", kind);
-        let payload = form.raw_object("payload", &payloads);
+        let payload = form.raw_object("payload", PAYLOAD);
         let payload = form.required("payload", payload);
         let recorded_at = form.time("recorded_at", latest);
         let recorded_at = form.required("recorded_at", recorded_at);

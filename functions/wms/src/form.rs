@@ -259,16 +259,15 @@ impl<'a> Form<'a> {
     }
 
     /// An object as it is written, for somebody else to read.
-    /// `schemas` are what somebody else reads it by.
     pub fn raw_object(
         &mut self,
         field: &'static str,
-        schemas: &dyn Fn() -> Vec<Sketch>,
+        description: &'static str,
     ) -> Option<Box<RawValue>> {
-        self.note(field, || {
-            let schemas: Vec<_> = schemas().into_iter().map(Sketch::into_schema).collect();
-            json!({ "type": "object", "anyOf": schemas })
-        });
+        self.note(
+            field,
+            || json!({ "type": "object", "description": description }),
+        );
         let raw = self.raw(field)?;
         if !raw.get().starts_with('{') {
             self.fault(field, "dict_type", "must be an object");

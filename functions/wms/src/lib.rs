@@ -30,7 +30,7 @@ pub mod reply;
 pub mod run;
 pub mod scalar;
 pub mod settings;
-pub mod sketch;
+mod sketch;
 pub mod stamp;
 mod submission;
 pub mod token;
