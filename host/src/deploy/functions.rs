@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use http::{HeaderValue, Method};
 
-use crate::gateway::{Admission, RouteHeaders};
-use crate::manifest::{RouteMatch, Router};
+use crate::gateway::{Admission, RateLimits, RouteHeaders};
+use crate::manifest::{RouteMatch, Router, include};
 use crate::runtime::{FunctionConfig, FunctionVersion};
 use crate::telemetry::red::RouteMetrics;
 
@@ -31,6 +31,7 @@ pub struct LiveFunction {
     pub config: Arc<FunctionConfig>,
     pub version: FunctionVersion,
     pub admission: Admission,
+    pub rates: Option<RateLimits>,
     /// `None`: any.
     methods: Option<Vec<Method>>,
     allow: HeaderValue,
@@ -54,6 +55,12 @@ impl Functions {
         Some((self.routes.get(matched.index)?, matched))
     }
 
+    pub fn rate_limits(&self) -> impl Iterator<Item = &RateLimits> {
+        self.routes
+            .iter()
+            .filter_map(|route| route.function.rates.as_ref())
+    }
+
     /// Where requests that match no route are counted.
     pub fn unmatched(&self) -> &Arc<RouteMetrics> {
         &self.unmatched
@@ -67,6 +74,7 @@ impl LiveFunction {
         config: Arc<FunctionConfig>,
         version: FunctionVersion,
         methods: Option<Vec<Method>>,
+        rates: Option<RateLimits>,
     ) -> anyhow::Result<Self> {
         let mut allow: Vec<&str> = methods.iter().flatten().map(Method::as_str).collect();
         if allow.contains(&"GET") && !allow.contains(&"HEAD") {
@@ -77,15 +85,13 @@ impl LiveFunction {
             allow: HeaderValue::try_from(allow.join(", "))?,
             config,
             version,
+            rates,
             methods,
         })
     }
 
-    /// A function that takes GET takes HEAD.
     pub fn takes(&self, method: &Method) -> bool {
-        self.methods.as_ref().is_none_or(|methods| {
-            methods.contains(method) || (method == Method::HEAD && methods.contains(&Method::GET))
-        })
+        include(self.methods.as_deref(), method)
     }
 
     /// What `Allow` says in a 405.

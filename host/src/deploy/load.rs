@@ -11,7 +11,7 @@ use super::functions::{Functions, LiveFunction, LiveRoute};
 use crate::capabilities::Grants;
 use crate::capabilities::files::MountedFiles;
 use crate::database::Pools;
-use crate::gateway::RouteHeaders;
+use crate::gateway::{RateLimits, RouteHeaders};
 use crate::manifest::{App, Function, Router};
 use crate::runtime::{EngineSettings, FunctionConfig, FunctionVersion, Runtime};
 use crate::telemetry::Telemetry;
@@ -119,7 +119,8 @@ impl Loader {
         self.telemetry
             .runtime
             .live(id.as_ref(), &version.digest.short());
-        let live = LiveFunction::new(config, version, function.methods.clone())?;
+        let rates = RateLimits::new(&function.rate_limits, app.settings.identity.as_ref())?;
+        let live = LiveFunction::new(config, version, function.methods.clone(), rates)?;
         Ok((Arc::new(live), compiled_in.is_some()))
     }
 
@@ -143,6 +144,7 @@ impl Loader {
                     route.function.as_ref(),
                     template,
                     methods,
+                    function.rates.is_some(),
                 )?,
                 headers: RouteHeaders::new(template)?,
             });
@@ -151,7 +153,7 @@ impl Loader {
             Ok(router) => router,
             Err(duplicates) => bail!("{duplicates:?}"),
         };
-        let unmatched = self.telemetry.red.for_route(NONE, NONE, &[])?;
+        let unmatched = self.telemetry.red.for_route(NONE, NONE, &[], false)?;
         Ok(Functions::new(router, routes, unmatched))
     }
 }

@@ -9,6 +9,7 @@ use super::error::Finding;
 use super::hosts::AllowedHosts;
 use super::limits::Limits;
 use super::metrics::MetricDeclaration;
+use super::rates::RateLimit;
 use super::routes::RoutePattern;
 use super::secret::Secret;
 
@@ -36,6 +37,15 @@ pub struct App {
 pub struct AppSettings {
     /// The database that `/readyz` asks: a connection string.
     pub database: Option<Secret>,
+    /// How users are told apart, for rate limits.
+    pub identity: Option<Identity>,
+}
+
+/// `identity`: whose token a request carries.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// Signs the tokens (HS256). Never empty.
+    pub jwt_secret: Secret,
 }
 
 /// One component: `[component.<id>]`.
@@ -57,6 +67,8 @@ pub struct Function {
     pub limits: Limits,
     /// The methods that the function takes; `None` is all of them.
     pub methods: Option<Vec<http::Method>>,
+    /// In the manifest's order.
+    pub rate_limits: Vec<RateLimit>,
     /// In the manifest's order.
     pub metrics: Vec<MetricDeclaration>,
     pub build: Option<Build>,

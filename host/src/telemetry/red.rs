@@ -173,12 +173,14 @@ impl RedMetrics {
         Ok(metrics)
     }
 
-    /// The handles of one route of a function. `methods` are those known to be used: their series exist from now on.
+    /// The handles of one route of a function. `methods` are those known to be used: their series exist from now on, with that of
+    /// 429 if the function is `rate_limited`.
     pub fn for_route(
         &self,
         function: &str,
         route: &str,
         methods: &[Method],
+        rate_limited: bool,
     ) -> prometheus::Result<Arc<RouteMetrics>> {
         let mut errors = Vec::with_capacity(Reason::ALL.len());
         for reason in Reason::ALL {
@@ -199,7 +201,8 @@ impl RedMetrics {
             errors,
         });
         for method in methods {
-            for status in STATUSES_FROM_START {
+            let refused = rate_limited.then_some(StatusCode::TOO_MANY_REQUESTS);
+            for status in STATUSES_FROM_START.into_iter().chain(refused) {
                 metrics.count(method_index(method), status.as_u16(), 0);
             }
         }
@@ -312,7 +315,9 @@ mod tests {
     fn a_request_is_counted_once_when_its_observation_ends() {
         let registry = Registry::new();
         let red = RedMetrics::register(&registry).unwrap();
-        let route = red.for_route("lots", "/api/lots", &[Method::GET]).unwrap();
+        let route = red
+            .for_route("lots", "/api/lots", &[Method::GET], false)
+            .unwrap();
         assert!(text(&registry).contains(
             r#"http_requests_total{function="lots",method="GET",route="/api/lots",status="200"} 0"#
         ));
@@ -336,7 +341,7 @@ mod tests {
     fn an_unknown_method_and_a_client_that_left_have_bounded_labels() {
         let registry = Registry::new();
         let red = RedMetrics::register(&registry).unwrap();
-        let route = red.for_route("lots", "/api/lots", &[]).unwrap();
+        let route = red.for_route("lots", "/api/lots", &[], false).unwrap();
         let method = Method::from_bytes(b"BREW").unwrap();
         let request = route.observe(&method, Instant::now());
         request.failed(Reason::ClientDisconnect);

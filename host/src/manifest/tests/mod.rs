@@ -7,6 +7,7 @@ mod files;
 mod hosts;
 mod metrics;
 mod our_manifest;
+mod rates;
 mod routes;
 mod settings;
 mod triggers;
