@@ -9,6 +9,7 @@ mod connection;
 mod headers;
 mod problem;
 mod request;
+mod schedule;
 mod server;
 
 pub use admission::Admission;

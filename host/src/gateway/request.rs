@@ -60,6 +60,10 @@ impl Gateway {
         }
     }
 
+    pub fn functions(&self) -> &Functions {
+        &self.functions
+    }
+
     /// From now on every HTTP/1 client is told to close its connection.
     pub fn drain(&self) {
         self.draining.store(true, Ordering::Release);
@@ -136,35 +140,16 @@ impl Gateway {
         let Some(deadline) = started.checked_add(limits.timeout) else {
             return refuse(observation, Problem::FunctionFailed);
         };
-        let place = match function.admission.enter(deadline).await {
-            Ok(place) => place,
-            Err(_) => {
-                observation.failed(Reason::Overload);
-                return refuse(observation, Problem::Overloaded);
-            }
+        let admitted = InFlight::admit(function, observation, request_id, started, deadline).await;
+        let in_flight = match admitted {
+            Ok(in_flight) => in_flight,
+            Err(problem) => return problem.into_response(),
         };
-        function
-            .config
-            .metrics
-            .queue_wait
-            .observe(started.elapsed().as_secs_f64());
-
         route
             .headers
             .apply(request.headers_mut(), &uri, &matched, client);
         *request.uri_mut() = uri;
-
-        let in_flight = InFlight {
-            observation: Some(observation),
-            function: Arc::clone(function),
-            ticket: Ticket::new(request_id.clone()),
-            request_id,
-            status: StatusCode::OK,
-            started,
-            settled: false,
-            _place: place,
-        };
-        in_flight.run(request, limits.max_body, deadline).await
+        in_flight.run(request.map(Some), deadline).await
     }
 }
 
@@ -176,12 +161,43 @@ fn refuse(mut observation: Observation, problem: Problem) -> Response<Body> {
 // === impl InFlight ===
 
 impl InFlight {
-    async fn run(
+    /// Waits for a place below the function's `max_concurrency`.
+    pub(super) async fn admit(
+        function: &Arc<LiveFunction>,
+        mut observation: Observation,
+        request_id: String,
+        started: Instant,
+        deadline: Instant,
+    ) -> Result<Self, Problem> {
+        let Ok(place) = function.admission.enter(deadline).await else {
+            observation.failed(Reason::Overload);
+            observation.status(Problem::Overloaded.status());
+            return Err(Problem::Overloaded);
+        };
+        function
+            .config
+            .metrics
+            .queue_wait
+            .observe(started.elapsed().as_secs_f64());
+        Ok(Self {
+            observation: Some(observation),
+            function: Arc::clone(function),
+            ticket: Ticket::new(request_id.clone()),
+            request_id,
+            status: StatusCode::OK,
+            started,
+            settled: false,
+            _place: place,
+        })
+    }
+
+    /// Has an instance answer, by `deadline`.
+    pub(super) async fn run(
         self,
-        request: Request<Incoming>,
-        max_body: u64,
+        request: Request<Option<Incoming>>,
         deadline: Instant,
     ) -> Response<Body> {
+        let max_body = self.function.config.limits.max_body;
         let method = request.method().clone();
         let (parts, body) = request.into_parts();
         let (body, upload) = Limited::new(body, max_body);

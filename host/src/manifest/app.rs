@@ -4,6 +4,7 @@
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::error::Finding;
 use super::hosts::AllowedHosts;
@@ -55,6 +56,8 @@ pub struct Function {
     pub exclude_files: Vec<String>,
     pub allowed_hosts: AllowedHosts,
     pub limits: Limits,
+    /// The host calls the function by itself, at once and then at this interval.
+    pub every: Option<Duration>,
     /// The methods that the function takes; `None` is all of them.
     pub methods: Option<Vec<http::Method>>,
     /// In the manifest's order.

@@ -73,11 +73,19 @@ fn read<'d>(
                 .and_then(|section| components.read(id.clone(), section)),
         );
     }
-    let mut used = HashSet::new();
-    if let Some(triggers) = root
-        .require("trigger", "[[trigger.http]]")
-        .and_then(|item| item.table())
-    {
+    // A function that the host calls by itself needs no trigger.
+    let mut used: HashSet<_> = app
+        .functions
+        .iter()
+        .filter(|function| function.every.is_some())
+        .map(|function| function.id.clone())
+        .collect();
+    let triggers = if used.is_empty() {
+        root.require("trigger", "[[trigger.http]]")
+    } else {
+        root.take("trigger")
+    };
+    if let Some(triggers) = triggers.and_then(|item| item.table()) {
         let triggers = trigger::read(&triggers, &declared, &mut components, &mut app.functions);
         app.routes = triggers.routes;
         used.extend(triggers.used);
@@ -85,7 +93,9 @@ fn read<'d>(
     for (id, item) in items.iter().filter(|(id, _)| !used.contains(id)) {
         item.warn(
             "no trigger names this component, so nothing calls it",
-            format!("add a `[[trigger.http]]` with `component = \"{id}\"`"),
+            format!(
+                "add a `[[trigger.http]]` with `component = \"{id}\"`, or let the host call it (`every`)"
+            ),
         );
     }
     root.finish();
