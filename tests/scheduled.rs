@@ -1,6 +1,8 @@
 //! Promise: a function with `every` is called by the host itself, at once and again, one run at a time, with its limits, metrics and
 //! log lines; no client reaches it, what it does to itself harms no other, and a run under way is let end when the host does.
 
+use std::cell::Cell;
+
 use anyhow::{Result, ensure};
 use flowviz_tests::{Answer, Host, HostOptions, Metrics, client};
 use serde_json::Value;
@@ -136,16 +138,13 @@ async fn a_slow_run_is_never_joined_by_another_and_delays_nobody_else() -> Resul
 #[tokio::test]
 async fn runs_longer_than_the_interval_follow_one_another() -> Result<()> {
     let host = host(&[probe("long", "/sleep?1500", "every = '1s'")], &[])?;
-    let mut most = 0.0;
-    loop {
-        let metrics = host.metrics().await?;
-        most = in_flight(&metrics, "long").max(most);
-        if runs(&metrics, "long", 200) >= 3.0 {
-            break;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    }
-    ensure!(most == 1.0, "{most} at the same time");
+    let most = Cell::new(0.0_f64);
+    host.wait_for_metrics(|m| {
+        most.set(most.get().max(in_flight(m, "long")));
+        runs(m, "long", 200) >= 3.0
+    })
+    .await?;
+    ensure!(most.get() == 1.0, "{most:?} at the same time");
     Ok(())
 }
 

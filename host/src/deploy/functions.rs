@@ -133,7 +133,7 @@ impl LiveFunction {
         })
     }
 
-    /// What `Allow` says in a 405.
+    /// What `Allow` says in a 405; empty if the function takes any method.
     pub fn allow(&self) -> &HeaderValue {
         &self.allow
     }

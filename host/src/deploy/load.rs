@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
-use http::Method;
+use http::{Method, StatusCode};
 use tracing::info;
 
 use super::functions::{Functions, LiveFunction, LiveRoute, ScheduledFunction};
@@ -139,13 +139,17 @@ impl Loader {
                 .and_then(|function| function.methods.as_deref())
                 .unwrap_or(&USUAL_METHODS);
             let template = route.pattern.template();
+            let metrics =
+                self.telemetry
+                    .red
+                    .for_route(route.function.as_ref(), template, methods)?;
+            if app.settings.cors_origins.is_some() {
+                // Preflights.
+                metrics.start_at_zero(&Method::OPTIONS, StatusCode::NO_CONTENT);
+            }
             routes.push(LiveRoute {
                 function: Arc::clone(function),
-                metrics: self.telemetry.red.for_route(
-                    route.function.as_ref(),
-                    template,
-                    methods,
-                )?,
+                metrics,
                 headers: RouteHeaders::new(template)?,
             });
         }

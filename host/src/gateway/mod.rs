@@ -6,6 +6,7 @@
 mod admission;
 mod body;
 mod connection;
+mod cors;
 mod headers;
 mod problem;
 mod request;
@@ -15,6 +16,7 @@ mod server;
 pub use admission::Admission;
 pub use body::Body;
 pub use connection::Activity;
+pub use cors::Cors;
 pub use headers::RouteHeaders;
 pub use request::Gateway;
 pub use server::{Drain, Server};

@@ -19,6 +19,7 @@ use wasmtime_wasi_http::{Error, WasiBody};
 
 use super::body::{Body, Limited, discard};
 use super::connection::OpenResponse;
+use super::cors::Cors;
 use super::headers::{self, REQUEST_ID};
 use super::problem::Problem;
 use crate::deploy::{Functions, LiveFunction};
@@ -32,6 +33,7 @@ const WHOLE: u64 = 64 * 1024;
 #[derive(Debug)]
 pub struct Gateway {
     functions: Functions,
+    cors: Option<Cors>,
     draining: AtomicBool,
 }
 
@@ -53,9 +55,10 @@ pub struct InFlight {
 // === impl Gateway ===
 
 impl Gateway {
-    pub fn new(functions: Functions) -> Self {
+    pub fn new(functions: Functions, cors: Option<Cors>) -> Self {
         Self {
             functions,
+            cors,
             draining: AtomicBool::new(false),
         }
     }
@@ -82,9 +85,13 @@ impl Gateway {
         if let Some(id) = &id_header {
             request.headers_mut().insert(REQUEST_ID, id.clone());
         }
+        let grant = self.cors.as_ref().map(|cors| cors.grant(request.headers()));
         let mut response = self.answer(request, request_id, client, local).await;
         if let Some(id) = id_header {
             response.headers_mut().entry(REQUEST_ID).or_insert(id);
+        }
+        if let Some(grant) = grant {
+            grant.apply(response.headers_mut());
         }
         if version < Version::HTTP_2 && self.draining.load(Ordering::Acquire) {
             response
@@ -117,6 +124,11 @@ impl Gateway {
         };
         let observation = route.metrics.observe(&method, started);
         let function = &route.function;
+        if let Some(cors) = &self.cors
+            && let Some(answer) = cors.preflight(&request, function.allow())
+        {
+            return told(observation, answer);
+        }
         if !function.takes(&method) {
             return refuse(
                 observation,
@@ -153,9 +165,14 @@ impl Gateway {
     }
 }
 
-fn refuse(mut observation: Observation, problem: Problem) -> Response<Body> {
-    observation.status(problem.status());
-    problem.into_response()
+fn refuse(observation: Observation, problem: Problem) -> Response<Body> {
+    told(observation, problem.into_response())
+}
+
+/// An answer of the host's own.
+fn told(mut observation: Observation, answer: Response<Body>) -> Response<Body> {
+    observation.status(answer.status());
+    answer
 }
 
 // === impl InFlight ===

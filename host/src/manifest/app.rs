@@ -10,6 +10,7 @@ use super::error::Finding;
 use super::hosts::AllowedHosts;
 use super::limits::Limits;
 use super::metrics::MetricDeclaration;
+use super::origins::AllowedOrigins;
 use super::routes::RoutePattern;
 use super::secret::Secret;
 
@@ -37,6 +38,8 @@ pub struct App {
 pub struct AppSettings {
     /// The database that `/readyz` asks: a connection string.
     pub database: Option<Secret>,
+    /// The origins whose pages may call the functions; `None`: the host has no part in CORS.
+    pub cors_origins: Option<AllowedOrigins>,
 }
 
 /// One component: `[component.<id>]`.

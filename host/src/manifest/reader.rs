@@ -8,6 +8,7 @@ use super::component::{Components, read_build, read_id};
 use super::document::{Document, Item, Section};
 use super::error::ManifestErrors;
 use super::inputs::Inputs;
+use super::origins::AllowedOrigins;
 use super::trigger;
 use super::variables::Variables;
 
@@ -152,12 +153,28 @@ fn read_application(mut section: Section<'_>, variables: &Variables, app: &mut A
     {
         let database = settings.take("database");
         app.settings.database = database.and_then(|item| variables.fill_in(&item, item.text()?));
+        let origins = settings.take("cors_origins");
+        app.settings.cors_origins = origins.and_then(|item| read_origins(&item, variables));
         if let Some(rules) = settings.table("variables") {
             variables.check(&rules);
         }
         settings.finish();
     }
     section.finish();
+}
+
+fn read_origins(item: &Item<'_>, variables: &Variables) -> Option<AllowedOrigins> {
+    let template = item.text()?;
+    let origins = variables.fill_in(item, template)?;
+    // The template is shown, never what its variables put into it.
+    let report = |bad| {
+        let fix = "write `scheme://host:port`, for example `https://wms.example.com`, several of them separated by commas, or `*`";
+        item.error(format!("`{template}`: {bad}"), fix);
+    };
+    AllowedOrigins::parse(origins.expose())
+        .map_err(report)
+        .ok()
+        .flatten()
 }
 
 /// The components whose ids are ids, in the manifest's order; the others are reported.

@@ -224,6 +224,11 @@ impl RouteMetrics {
         }
     }
 
+    /// What is known to come is there from now on.
+    pub fn start_at_zero(&self, method: &Method, status: StatusCode) {
+        self.count(method_index(method), status.as_u16(), 0);
+    }
+
     fn method(&self, index: usize) -> Option<&MethodMetrics> {
         let slot = self.methods.get(index)?;
         Some(slot.get_or_init(|| {
