@@ -72,7 +72,8 @@ fn what_is_committed_is_what_the_functions_say() -> Result<()> {
 
 /// The manifest's public routes with their methods, but for the description's own.
 fn manifest() -> Result<BTreeMap<String, BTreeSet<String>>> {
-    let manifest: toml::Value = toml::from_str(&std::fs::read_to_string(root().join("spin.toml"))?)?;
+    let manifest: toml::Value =
+        toml::from_str(&std::fs::read_to_string(root().join("spin.toml"))?)?;
     let triggers = manifest["trigger"]["http"].as_array().context("triggers")?;
     let mut routes = BTreeMap::new();
     for trigger in triggers {
@@ -88,7 +89,9 @@ fn manifest() -> Result<BTreeMap<String, BTreeSet<String>>> {
             .filter_map(|method| Some(method.as_str()?.to_ascii_lowercase()));
         routes.insert(route.to_owned(), methods.collect());
     }
-    routes.remove("/api/openapi.json").context("the description's own route")?;
+    routes
+        .remove("/api/openapi.json")
+        .context("the description's own route")?;
     Ok(routes)
 }
 
