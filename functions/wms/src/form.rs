@@ -340,6 +340,7 @@ impl<'a> Form<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Kind;
     use crate::decimal::Kilograms;
 
     const WEIGHT: RangeInclusive<Kilograms> = Kilograms::whole(0)..=Kilograms::whole(10_000);

@@ -19,7 +19,7 @@ use super::build;
 use crate::admin::{Admin, Readiness};
 use crate::database::{Pools, Settings};
 use crate::deploy::{Loader, engine_settings};
-use crate::gateway::{Drain, Gateway, Server, TrustedProxies};
+use crate::gateway::{Cors, Drain, Gateway, Server, TrustedProxies};
 use crate::runtime::Runtime;
 use crate::telemetry::{Telemetry, logs};
 
@@ -125,9 +125,10 @@ impl Up {
             telemetry: Arc::clone(&telemetry),
             pools: Arc::clone(&pools),
         };
+        let cors = app.settings.cors_origins.clone().map(Cors::new);
         let mut proxies = TrustedProxies::default();
         proxies.extend(self.trusted_proxies);
-        let gateway = Arc::new(Gateway::new(loader.load(&app).await?, proxies));
+        let gateway = Arc::new(Gateway::new(loader.load(&app).await?, cors, proxies));
         tokio::spawn(Arc::clone(&gateway).sweep());
 
         let readiness = Readiness::new(app.settings.database.as_ref());

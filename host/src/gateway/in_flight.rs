@@ -44,14 +44,15 @@ impl InFlight {
     /// Waits for a place below the function's `max_concurrency`.
     pub async fn admit(
         function: &Arc<LiveFunction>,
-        observation: Observation,
+        mut observation: Observation,
         request_id: String,
         started: Instant,
         deadline: Instant,
-    ) -> Result<Self, Response<Body>> {
+    ) -> Result<Self, Problem> {
         let Ok(place) = function.admission.enter(deadline).await else {
             observation.failed(Reason::Overload);
-            return Err(refuse(observation, Problem::Overloaded));
+            observation.status(Problem::Overloaded.status());
+            return Err(Problem::Overloaded);
         };
         function
             .config
@@ -211,9 +212,14 @@ impl Drop for InFlight {
 }
 
 /// A request that no function gets.
-pub fn refuse(mut observation: Observation, problem: Problem) -> Response<Body> {
-    observation.status(problem.status());
-    problem.into_response()
+pub fn refuse(observation: Observation, problem: Problem) -> Response<Body> {
+    told(observation, problem.into_response())
+}
+
+/// An answer of the host's own.
+pub fn told(mut observation: Observation, answer: Response<Body>) -> Response<Body> {
+    observation.status(answer.status());
+    answer
 }
 
 /// The whole of a body that promises `length` bytes. A guest that dies ends it early, which is an error too.

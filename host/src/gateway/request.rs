@@ -8,17 +8,18 @@ use std::time::{Duration, Instant};
 use http::header::{CONNECTION, EXPECT};
 use http::{HeaderValue, Request, Response, Version};
 use http_body::Body as _;
-use http_body_util::{BodyExt as _, Full};
+use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 
 use super::body::Body;
 use super::client::TrustedProxies;
 use super::connection::OpenResponse;
+use super::cors::Cors;
 use super::headers::{self, REQUEST_ID};
-use super::in_flight::{InFlight, refuse};
+use super::in_flight::{InFlight, refuse, told};
 use super::problem::Problem;
 use super::rates::{RateLimits, Rated};
-use super::upload::{Limited, Unread, discard};
+use super::upload::{Limited, Unread, discard, whole};
 use crate::deploy::{Functions, LiveFunction};
 use crate::telemetry::red::{Observation, Reason};
 
@@ -29,6 +30,7 @@ const SWEEP_EVERY: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub struct Gateway {
     functions: Functions,
+    cors: Option<Cors>,
     proxies: TrustedProxies,
     draining: AtomicBool,
 }
@@ -45,9 +47,10 @@ struct Arrival {
 // === impl Gateway ===
 
 impl Gateway {
-    pub fn new(functions: Functions, proxies: TrustedProxies) -> Self {
+    pub fn new(functions: Functions, cors: Option<Cors>, proxies: TrustedProxies) -> Self {
         Self {
             functions,
+            cors,
             proxies,
             draining: AtomicBool::new(false),
         }
@@ -56,6 +59,10 @@ impl Gateway {
     /// From now on every HTTP/1 client is told to close its connection.
     pub fn drain(&self) {
         self.draining.store(true, Ordering::Release);
+    }
+
+    pub fn functions(&self) -> &Functions {
+        &self.functions
     }
 
     /// Forgets, for ever, clients that count under no rate limit any more.
@@ -80,9 +87,13 @@ impl Gateway {
         if let Some(id) = &id_header {
             request.headers_mut().insert(REQUEST_ID, id.clone());
         }
+        let grant = self.cors.as_ref().map(|cors| cors.grant(request.headers()));
         let mut response = self.answer(request, request_id, peer, local).await;
         if let Some(id) = id_header {
             response.headers_mut().entry(REQUEST_ID).or_insert(id);
+        }
+        if let Some(grant) = grant {
+            grant.apply(response.headers_mut());
         }
         if version < Version::HTTP_2 && self.draining.load(Ordering::Acquire) {
             response
@@ -115,6 +126,11 @@ impl Gateway {
         };
         let observation = route.metrics.observe(&method, started);
         let function = &route.function;
+        if let Some(cors) = &self.cors
+            && let Some(answer) = cors.preflight(&request, function.allow())
+        {
+            return told(observation, answer);
+        }
         if !function.takes(&method) {
             return refuse(
                 observation,
@@ -183,9 +199,7 @@ impl Arrival {
                 if let Err(too_many) = rated.check_body(&body) {
                     return refuse(self.observation, too_many.into());
                 }
-                Full::new(body)
-                    .map_err(|never| match never {})
-                    .boxed_unsync()
+                whole(body)
             }
             _ => body.boxed_unsync(),
         };
@@ -199,7 +213,7 @@ impl Arrival {
         );
         match admitted.await {
             Ok(in_flight) => in_flight.run(request, &upload, deadline).await,
-            Err(refusal) => refusal,
+            Err(problem) => problem.into_response(),
         }
     }
 

@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 
 use bytes::{Buf as _, Bytes};
 use http_body::{Body as _, Frame, SizeHint};
-use http_body_util::BodyExt as _;
+use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use tokio::runtime::Handle;
-use wasmtime_wasi_http::Error;
+use wasmtime_wasi_http::{Error, WasiBody};
 
 /// A request's body of at most so many bytes. What the function leaves of it is [`discard`]ed.
 #[derive(Debug)]
@@ -129,6 +129,13 @@ impl Drop for Limited {
     fn drop(&mut self) {
         self.leave();
     }
+}
+
+/// A body that is here.
+pub fn whole(bytes: Bytes) -> WasiBody {
+    Full::new(bytes)
+        .map_err(|never| match never {})
+        .boxed_unsync()
 }
 
 /// Reads on, for a while, what nobody wants. To close a connection on a client that still sends would reset it, and take away the

@@ -112,6 +112,7 @@ impl<'a> Components<'a> {
             exclude_files,
             allowed_hosts,
             limits: settings.limits,
+            every: settings.every,
             methods: settings.methods,
             rate_limits,
             metrics,

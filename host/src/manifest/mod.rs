@@ -13,6 +13,7 @@ mod inputs;
 mod limits;
 mod methods;
 mod metrics;
+mod origins;
 mod rates;
 mod reader;
 mod routes;
@@ -34,6 +35,7 @@ pub use methods::include;
 #[cfg(test)]
 pub use metrics::MetricLabel;
 pub use metrics::{MetricDeclaration, MetricKind};
+pub use origins::AllowedOrigins;
 pub use rates::{Per, RateLimit};
 pub use routes::{RouteMatch, Router};
 pub use secret::Secret;

@@ -25,6 +25,9 @@ const DURATION_BUCKETS: &[f64] = &[
 /// The `function` and `route` of a request that matches no route.
 pub const NONE: &str = "none";
 
+/// The `route` of the host's own calls. A route of the manifest starts with a slash.
+pub const PRIVATE: &str = "private";
+
 /// Success, and what the host itself can answer for a function: these series exist from the first scrape.
 const STATUSES_FROM_START: [StatusCode; 6] = [
     StatusCode::OK,
@@ -173,14 +176,12 @@ impl RedMetrics {
         Ok(metrics)
     }
 
-    /// The handles of one route of a function. `methods` are those known to be used: their series exist from now on, with that of
-    /// 429 if the function is `rate_limited`.
+    /// The handles of one route of a function. `methods` are those known to be used: their series exist from now on.
     pub fn for_route(
         &self,
         function: &str,
         route: &str,
         methods: &[Method],
-        rate_limited: bool,
     ) -> prometheus::Result<Arc<RouteMetrics>> {
         let mut errors = Vec::with_capacity(Reason::ALL.len());
         for reason in Reason::ALL {
@@ -201,8 +202,7 @@ impl RedMetrics {
             errors,
         });
         for method in methods {
-            let refused = rate_limited.then_some(StatusCode::TOO_MANY_REQUESTS);
-            for status in STATUSES_FROM_START.into_iter().chain(refused) {
+            for status in STATUSES_FROM_START {
                 metrics.count(method_index(method), status.as_u16(), 0);
             }
         }
@@ -222,6 +222,11 @@ impl RouteMetrics {
             started,
             status: CLIENT_CLOSED_REQUEST,
         }
+    }
+
+    /// What is known to come is there from now on.
+    pub fn start_at_zero(&self, method: &Method, status: StatusCode) {
+        self.count(method_index(method), status.as_u16(), 0);
     }
 
     fn method(&self, index: usize) -> Option<&MethodMetrics> {
@@ -315,9 +320,7 @@ mod tests {
     fn a_request_is_counted_once_when_its_observation_ends() {
         let registry = Registry::new();
         let red = RedMetrics::register(&registry).unwrap();
-        let route = red
-            .for_route("lots", "/api/lots", &[Method::GET], false)
-            .unwrap();
+        let route = red.for_route("lots", "/api/lots", &[Method::GET]).unwrap();
         assert!(text(&registry).contains(
             r#"http_requests_total{function="lots",method="GET",route="/api/lots",status="200"} 0"#
         ));
@@ -341,7 +344,7 @@ mod tests {
     fn an_unknown_method_and_a_client_that_left_have_bounded_labels() {
         let registry = Registry::new();
         let red = RedMetrics::register(&registry).unwrap();
-        let route = red.for_route("lots", "/api/lots", &[], false).unwrap();
+        let route = red.for_route("lots", "/api/lots", &[]).unwrap();
         let method = Method::from_bytes(b"BREW").unwrap();
         let request = route.observe(&method, Instant::now());
         request.failed(Reason::ClientDisconnect);
