@@ -5,14 +5,18 @@ draft AS (
     CROSS JOIN jsonb_to_record($3::text::jsonb) AS d (user_id uuid, role text)
 ),
 -- Locked in the order of their ids: two administrators who dismiss each other wait in line, and the second finds that the first is
--- none any more.
-admin AS (
-    SELECT users.id FROM users, draft WHERE users.role = 'ADMIN' ORDER BY users.id FOR NO KEY UPDATE OF users
+-- none any more. So do two who change the same user: what the second finds before is what the first left.
+locked AS (
+    SELECT users.id, users.role, user_json(users) AS document
+    FROM users, draft
+    WHERE users.role = 'ADMIN' OR users.id = draft.user_id
+    ORDER BY users.id
+    FOR NO KEY UPDATE OF users
 ),
 target AS (
-    SELECT users.id, user_json(users) AS document
-    FROM users
-    JOIN draft ON draft.user_id = users.id
+    SELECT locked.id, locked.document
+    FROM locked
+    JOIN draft ON draft.user_id = locked.id
 ),
 changed AS (
     UPDATE users
@@ -20,7 +24,8 @@ changed AS (
     FROM draft
     WHERE users.id = draft.user_id
         AND $4::text::boolean
-        AND (draft.role = 'ADMIN' OR EXISTS (SELECT FROM admin WHERE admin.id <> draft.user_id))
+        AND EXISTS (SELECT FROM target)
+        AND (draft.role = 'ADMIN' OR EXISTS (SELECT FROM locked WHERE locked.role = 'ADMIN' AND locked.id <> draft.user_id))
     RETURNING users.id, user_json(users) AS document
 ),
 facts AS (
