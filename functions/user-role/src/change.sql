@@ -4,8 +4,8 @@ draft AS (
     FROM actor
     CROSS JOIN jsonb_to_record($3::text::jsonb) AS d (user_id uuid, role text)
 ),
--- Locked in the order of their ids: two administrators who dismiss each other wait in line, and the second finds that the first is
--- none any more. So do two who change the same user: what the second finds before is what the first left.
+-- The user and the administrators, locked in the order of their ids: two administrators who dismiss each other wait in line, and the
+-- second finds that the first is none any more. What it then says of the user was true just before the change.
 locked AS (
     SELECT users.id, users.role, user_json(users) AS document
     FROM users, draft
@@ -21,11 +21,11 @@ target AS (
 changed AS (
     UPDATE users
     SET role = draft.role
-    FROM draft
-    WHERE users.id = draft.user_id
+    FROM target
+    CROSS JOIN draft
+    WHERE users.id = target.id
         AND $4::text::boolean
-        AND EXISTS (SELECT FROM target)
-        AND (draft.role = 'ADMIN' OR EXISTS (SELECT FROM locked WHERE locked.role = 'ADMIN' AND locked.id <> draft.user_id))
+        AND (draft.role = 'ADMIN' OR EXISTS (SELECT FROM locked WHERE locked.role = 'ADMIN' AND locked.id <> target.id))
     RETURNING users.id, user_json(users) AS document
 ),
 facts AS (
