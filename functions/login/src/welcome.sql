@@ -1,12 +1,12 @@
 -- Notes the login of a user, and gives the account as it is now.
 -- $1 the user's id; $2 the audit event's id; $3 the request's id.
 WITH before AS (
-    SELECT last_login FROM users WHERE id = $1::text::uuid
+    SELECT last_login FROM users WHERE id = $1::text::uuid FOR NO KEY UPDATE
 ),
 welcomed AS (
     UPDATE users
     SET last_login = now(), last_seen = now()
-    WHERE id = $1::text::uuid
+    WHERE id = $1::text::uuid AND EXISTS (SELECT FROM before)
     RETURNING id, role, last_login, user_json(users) AS person
 ),
 audited AS (
