@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, ensure};
 use flowviz_tests::{Answer, Held, Host, HostOptions, client, probes};
-use reqwest::RequestBuilder;
+use reqwest::{Method, RequestBuilder};
 use token::Claims;
 use uuid::Uuid;
 
@@ -342,5 +342,43 @@ async fn only_a_trusted_proxy_says_who_the_client_is() -> Result<()> {
     let host = host_with(&functions, HostOptions::default())?;
     taken(get(&host, "198.51.100.1"), 0).await?;
     refused(get(&host, "198.51.100.2")).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_page_of_another_origin_may_read_how_it_stands_and_its_preflights_cost_nothing()
+-> Result<()> {
+    let manifest = probes(&[(
+        "limited",
+        "methods = ['GET']\nrate_limits = [{ requests = 1, window = '1h', per = 'address' }]",
+    )])
+    .replace(
+        "name = \"probes\"\n",
+        "name = \"probes\"\n[application.tool.flowviz]\ncors_origins = \"https://page.example\"\n",
+    );
+    let host = Host::with_manifest(&manifest, HostOptions::default())?;
+    let from_page = |method| {
+        client()
+            .request(method, host.url("/limited/ok"))
+            .header("origin", "https://page.example")
+            .header("access-control-request-method", "GET")
+    };
+    for _ in 0..3 {
+        let preflight = Answer::of(from_page(Method::OPTIONS)).await?;
+        ensure!(preflight.status == 204 && preflight.header("ratelimit").is_none());
+    }
+    taken(from_page(Method::GET), 0).await?;
+    refused(from_page(Method::GET)).await?;
+    let refusal = Answer::of(from_page(Method::GET)).await?;
+    ensure!(refusal.header("access-control-allow-origin") == Some("https://page.example"));
+    let readable = refusal
+        .header("access-control-expose-headers")
+        .unwrap_or_default();
+    for header in ["Retry-After", "RateLimit", "RateLimit-Policy"] {
+        ensure!(
+            readable.split(", ").any(|name| name == header),
+            readable.to_owned()
+        );
+    }
     Ok(())
 }

@@ -183,9 +183,9 @@ async fn every_filter_narrows() -> Result<()> {
             "production_run_id=00000000-0000-0000-0000-00000000dead",
             vec![],
         ),
-        // An empty one is none, of a repeated one the last counts, an unknown one is ignored.
+        // Of a repeated one the last counts, an unknown one is ignored; an empty prefix is every lot's.
         (
-            "lot_type=&lot_type=RAW&lot_type=SKW&color=red&status=",
+            "lot_type=&lot_type=RAW&lot_type=SKW&color=red&code_prefix=",
             vec!["\\'ő🥙"],
         ),
     ] {
@@ -221,6 +221,18 @@ async fn every_filter_narrows() -> Result<()> {
             "query.production_run_id uuid_parsing",
             "query.status enum",
         ]
+    );
+    let empty = operator
+        .get("/api/lots?status=&lot_type&created_to=")
+        .await?;
+    assert_eq!(
+        empty.faults(),
+        [
+            "query.created_to datetime_parsing",
+            "query.lot_type enum",
+            "query.status enum",
+        ],
+        "an empty value is a slip, and no wish for all lots"
     );
     let refused = operator
         .get("/api/qc-decisions?lot_id=A&decision=pass&gate_number=six")

@@ -126,8 +126,7 @@ impl Up {
             pools: Arc::clone(&pools),
         };
         let cors = app.settings.cors_origins.clone().map(Cors::new);
-        let mut proxies = TrustedProxies::default();
-        proxies.extend(self.trusted_proxies);
+        let proxies = self.trusted_proxies.into_iter().collect();
         let gateway = Arc::new(Gateway::new(loader.load(&app).await?, cors, proxies));
         tokio::spawn(Arc::clone(&gateway).sweep());
 

@@ -56,9 +56,9 @@ impl TrustedProxies {
     }
 }
 
-impl Extend<Self> for TrustedProxies {
-    fn extend<I: IntoIterator<Item = Self>>(&mut self, others: I) {
-        self.0.extend(others.into_iter().flat_map(|other| other.0));
+impl FromIterator<Self> for TrustedProxies {
+    fn from_iter<I: IntoIterator<Item = Self>>(lists: I) -> Self {
+        Self(lists.into_iter().flat_map(|list| list.0).collect())
     }
 }
 

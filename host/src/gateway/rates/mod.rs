@@ -147,11 +147,3 @@ impl<'a> Rated<'a> {
         refused.map_or(Ok(()), Err)
     }
 }
-
-impl std::fmt::Debug for Rated<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Rated")
-            .field("limits", &self.limits)
-            .finish_non_exhaustive()
-    }
-}
