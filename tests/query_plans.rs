@@ -128,7 +128,7 @@ fn statements(run: &str) -> Vec<Statement> {
         statement(
             "GET /api/lots/:id/parents",
             include_str!("../functions/lot-parents/src/list.sql"),
-            &[None, Some(FAN)],
+            &[None, Some(FAN), None, None, page],
         ),
         statement(
             "GET /api/qc-decisions?lot_id=...",
