@@ -4,8 +4,7 @@ mod link;
 
 use spin_sdk::http::{IntoResponse, Method, Request};
 use uuid::Uuid;
-use wms::cursor::Cursor;
-use wms::database::{documents, maybe, text};
+use wms::database::{documents, maybe};
 use wms::link::Link;
 use wms::page::Page;
 use wms::url::{self, Query};
@@ -18,7 +17,6 @@ pub fn operations() -> Vec<Operation> {
             "listParents",
             "What went into a lot, the newest link first",
         )
-        .query(Page::of)
         .page::<Link>("A page of the links to the lot's parents.")
         .problems(&[Kind::LotNotFound]),
         Operation::post(
@@ -57,13 +55,9 @@ async fn list(request: Request) -> Outcome {
     let query = Query::of(request.uri().query());
     let mut faults = Faults::default();
     let page = Page::of(&query, &mut faults);
-    let parameters = [
-        maybe(id),
-        maybe(name),
-        maybe(page.after.as_ref().map(Cursor::at)),
-        maybe(page.after.as_ref().map(Cursor::id)),
-        text(page.rows()),
-    ];
+    let parameters = [maybe(id), maybe(name)]
+        .into_iter()
+        .chain(page.parameters());
     let rows = caller
         .read(Role::ALL, include_str!("list.sql"), parameters, faults)
         .await?;

@@ -12,7 +12,7 @@ use wms::{Caller, Database, Kind, Operation, Outcome, Problem, Submission, answe
 pub fn operations() -> Vec<Operation> {
     vec![
         Operation::get("/api/lots", "listLots", "Lots, newest first")
-            .query(list::Filter::read)
+            .query(list::filters)
             .page::<Lot>("A page of lots."),
         Operation::post(
             "/api/lots",
@@ -39,7 +39,7 @@ pub fn operations() -> Vec<Operation> {
 #[cfg_attr(target_arch = "wasm32", spin_sdk::http_service)]
 pub async fn handle(request: Request) -> impl IntoResponse {
     answer(match *request.method() {
-        Method::GET | Method::HEAD => list::list(request).await,
+        Method::GET | Method::HEAD => list::LIST.page::<Lot>(request, list::filters).await,
         Method::POST => post(request).await,
         _ => Err(Problem::method_not_allowed("GET, POST, HEAD")),
     })

@@ -3,10 +3,9 @@
 use serde::{Deserialize, Serialize};
 use spin_sdk::http::{IntoResponse, Method, Request};
 use uuid::Uuid;
-use wms::database::documents;
 use wms::scalar::Timestamp;
 use wms::schemars::JsonSchema;
-use wms::{Caller, Faults, Name as _, Operation, Outcome, Problem, Reply, Role, answer};
+use wms::{List, Name as _, Operation, Problem, Role, answer};
 
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[schemars(crate = "wms::schemars")]
@@ -17,6 +16,12 @@ struct ActiveOperator {
     /// To the minute.
     last_seen: Timestamp,
 }
+
+const LIST: List = List {
+    roles: Role::ALL,
+    statement: include_str!("list.sql"),
+    column: "operator",
+};
 
 pub fn operations() -> Vec<Operation> {
     vec![
@@ -32,16 +37,7 @@ pub fn operations() -> Vec<Operation> {
 #[cfg_attr(target_arch = "wasm32", spin_sdk::http_service)]
 pub async fn handle(request: Request) -> impl IntoResponse {
     answer(match *request.method() {
-        Method::GET | Method::HEAD => list(request).await,
+        Method::GET | Method::HEAD => LIST.whole::<ActiveOperator>(request).await,
         _ => Err(Problem::method_not_allowed("GET, HEAD")),
     })
-}
-
-async fn list(request: Request) -> Outcome {
-    let caller = Caller::of(request.headers()).await?;
-    let rows = caller
-        .read(Role::ALL, include_str!("list.sql"), [], Faults::default())
-        .await?;
-    let operators: Vec<ActiveOperator> = documents(&rows, "operator")?;
-    Ok(Reply::ok(&operators))
 }

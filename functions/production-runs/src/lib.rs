@@ -14,7 +14,7 @@ pub fn operations() -> Vec<Operation> {
             "listRuns",
             "Production runs, newest first",
         )
-        .query(list::Filter::read)
+        .query(list::filters)
         .page::<Run>("A page of runs."),
         Operation::post(
             "/api/production-runs",
@@ -32,7 +32,7 @@ pub fn operations() -> Vec<Operation> {
 #[cfg_attr(target_arch = "wasm32", spin_sdk::http_service)]
 pub async fn handle(request: Request) -> impl IntoResponse {
     answer(match *request.method() {
-        Method::GET | Method::HEAD => list::list(request).await,
+        Method::GET | Method::HEAD => list::LIST.page::<Run>(request, list::filters).await,
         Method::POST => start::start(request).await,
         _ => Err(Problem::method_not_allowed("GET, POST, HEAD")),
     })

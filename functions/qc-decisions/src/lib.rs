@@ -15,7 +15,7 @@ pub fn operations() -> Vec<Operation> {
             "listDecisions",
             "QC decisions, newest first",
         )
-        .query(list::Filter::read)
+        .query(list::filters)
         .page::<Decision>("A page of decisions."),
         Operation::post(
             "/api/qc-decisions",
@@ -33,7 +33,7 @@ pub fn operations() -> Vec<Operation> {
 #[cfg_attr(target_arch = "wasm32", spin_sdk::http_service)]
 pub async fn handle(request: Request) -> impl IntoResponse {
     answer(match *request.method() {
-        Method::GET | Method::HEAD => list::list(request).await,
+        Method::GET | Method::HEAD => list::LIST.page::<Decision>(request, list::filters).await,
         Method::POST => post(request).await,
         _ => Err(Problem::method_not_allowed("GET, POST, HEAD")),
     })

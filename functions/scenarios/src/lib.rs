@@ -3,12 +3,11 @@
 use serde::{Deserialize, Serialize};
 use spin_sdk::http::{IntoResponse, Method, Request};
 use uuid::Uuid;
-use wms::database::documents;
 use wms::gate::Gate;
 use wms::lot::LotType;
 use wms::scalar::{LocalText, Object, Timestamp};
 use wms::schemars::JsonSchema;
-use wms::{Caller, Faults, Name as _, Operation, Outcome, Problem, Reply, Role, answer, names};
+use wms::{List, Name as _, Operation, Problem, Role, answer, names};
 
 names! {
     /// Preparation, production, service.
@@ -59,6 +58,12 @@ struct Scenario {
     gates: Vec<Gate>,
 }
 
+const LIST: List = List {
+    roles: Role::ALL,
+    statement: include_str!("list.sql"),
+    column: "scenario",
+};
+
 pub fn operations() -> Vec<Operation> {
     vec![
         Operation::get(
@@ -73,16 +78,7 @@ pub fn operations() -> Vec<Operation> {
 #[cfg_attr(target_arch = "wasm32", spin_sdk::http_service)]
 pub async fn handle(request: Request) -> impl IntoResponse {
     answer(match *request.method() {
-        Method::GET | Method::HEAD => list(request).await,
+        Method::GET | Method::HEAD => LIST.whole::<Scenario>(request).await,
         _ => Err(Problem::method_not_allowed("GET, HEAD")),
     })
-}
-
-async fn list(request: Request) -> Outcome {
-    let caller = Caller::of(request.headers()).await?;
-    let rows = caller
-        .read(Role::ALL, include_str!("list.sql"), [], Faults::default())
-        .await?;
-    let scenarios: Vec<Scenario> = documents(&rows, "scenario")?;
-    Ok(Reply::ok(&scenarios))
 }

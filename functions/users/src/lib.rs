@@ -1,17 +1,21 @@
 //! `/api/users`: GET lists users, POST makes one. For administrators.
 
 mod create;
-mod list;
 
 use spin_sdk::http::{IntoResponse, Method, Request};
 use wms::user::User;
-use wms::{Kind, Operation, Problem, answer};
+use wms::{Kind, List, Operation, Problem, answer};
+
+const LIST: List = List {
+    roles: create::CREATE.roles,
+    statement: include_str!("list.sql"),
+    column: "person",
+};
 
 pub fn operations() -> Vec<Operation> {
     vec![
         Operation::get("/api/users", "listUsers", "Users, newest first")
             .roles(create::CREATE.roles)
-            .query(wms::page::Page::of)
             .page::<User>("A page of users."),
         Operation::post(
             "/api/users",
@@ -29,7 +33,7 @@ pub fn operations() -> Vec<Operation> {
 #[cfg_attr(target_arch = "wasm32", spin_sdk::http_service)]
 pub async fn handle(request: Request) -> impl IntoResponse {
     answer(match *request.method() {
-        Method::GET | Method::HEAD => list::list(request).await,
+        Method::GET | Method::HEAD => LIST.page::<User>(request, |_, _| Vec::new()).await,
         Method::POST => create::create(request).await,
         _ => Err(Problem::method_not_allowed("GET, POST, HEAD")),
     })

@@ -1,6 +1,7 @@
 //! What a function does, said once for everybody: the API's description is made from its functions' operations, and those name the
 //! very types, readers, roles and problems that the functions use.
 
+use crate::page::Page;
 use crate::sketch::Sketch;
 use crate::url::Query;
 use crate::{Caller, Faults, Form, Kind, Role, stamp};
@@ -170,7 +171,7 @@ impl Operation {
 
     /// 200 with a page of `T`s.
     pub fn page<T: JsonSchema>(self, description: &'static str) -> Self {
-        self.ok::<Vec<T>>(description).header(
+        self.query(Page::of).ok::<Vec<T>>(description).header(
             "Link",
             "`<...>; rel=\"next\"`: the next page, while there is one.",
         )
