@@ -19,4 +19,4 @@ pub use host::{Host, HostOptions, Metrics};
 pub use innocents::Innocents;
 pub use probes::probes;
 pub use user::{Reply, User};
-pub use wms::{Wms, demo_password};
+pub use wms::{Wms, demo_password, migrate};
