@@ -36,7 +36,7 @@ pub struct Broken {
     #[serde(flatten)]
     pub fault: Fault,
     pub seq: Option<i64>,
-    pub event: Option<Event>,
+    pub event: Option<Box<Event>>,
     /// In words.
     pub detail: String,
 }
@@ -57,7 +57,7 @@ impl Broken {
         Self {
             fault,
             seq,
-            event: Some(event),
+            event: Some(Box::new(event)),
             detail: fault.to_string(),
         }
     }
