@@ -10,10 +10,10 @@ CACHE := $(HOME)/.cache/flowviz
 FLOWVIZ_DIR ?= $(shell if [ "$$(id -u)" -eq 0 ] && ! setpriv --reuid=nobody --clear-groups test -x .; then echo /var/lib/flowviz; else echo .flowviz; fi)
 
 .DEFAULT_GOAL := help
-.PHONY: help up test setup functions host fmt lint deny unit e2e cache
+.PHONY: help up test setup functions host fmt lint deny unit e2e openapi query-plans cache
 
 help: ## This list
-	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
 
 up: setup ## Build all, start the local stack and the host, and stay in the foreground (Ctrl-C ends all)
 	@echo "building the functions and the host (release): minutes the first time, seconds later"
@@ -47,5 +47,19 @@ deny: ## Dependencies: licences, sources, bans; advisories where their database 
 unit: ## Unit tests, and the local stack's own
 	$(CARGO) test --workspace --exclude flowviz-tests --locked
 
+openapi: ## Write the API's description anew, after a change of the API
+	FLOWVIZ_WRITE_OPENAPI=1 $(CARGO) test -q -p flowviz-tests --test openapi committed
+
+query-plans: ## Write docs/query-plans.md anew, from a database with a million lots
+	FLOWVIZ_WRITE_PLANS=1 FLOWVIZ_PLANS_LOTS=1000000 $(CARGO) test -q -p flowviz-tests --test query_plans
+
 e2e: ## End-to-end tests on real PostgreSQL, PgBouncer and Prometheus
 	$(CARGO) test -p flowviz-tests --locked
+
+# The day that `make plant-day` makes, and what else the command is told (ARGS='--help' lists it).
+LOTS ?= 20000
+SEED ?= 1
+
+.PHONY: plant-day
+plant-day: ## A day of lots and decisions on what `make up` runs: LOTS=20000 SEED=1 ARGS='--mix' (docs/plant-day.md)
+	@$(CARGO) run --release --quiet -p plant-day -- --lots $(LOTS) --seed $(SEED) $(ARGS)

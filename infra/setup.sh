@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs what the build and the local stack need and this machine doesn't have: the wasm target, and Debian packages.
+# Installs what the build, the local stack and the tests need and this machine doesn't have: the wasm target, Debian packages, and
+# Schemathesis (from PyPI, into target/tools).
 # Says what it is about to install. Does nothing, quickly, when nothing is missing.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -28,7 +29,22 @@ need jq jq
 need postgresql '/usr/lib/postgresql/*/bin/postgres'
 need pgbouncer /usr/sbin/pgbouncer
 need prometheus prometheus
-[ ${#missing[@]} -eq 0 ] && exit 0
+python3 -m ensurepip --version >/dev/null 2>&1 || missing+=(python3-venv)
+
+# Run after the Debian packages, one of which it may need.
+python_tools() {
+    local tools=target/tools/schemathesis wanted=tests/schemathesis.txt
+    cmp -s "$wanted" "$tools/installed.txt" && return
+    echo "installing $(cat "$wanted") into $tools"
+    rm -rf "$tools"
+    python3 -m venv "$tools"
+    "$tools/bin/pip" install --quiet --disable-pip-version-check --requirement "$wanted"
+    cp "$wanted" "$tools/installed.txt"
+}
+if [ ${#missing[@]} -eq 0 ]; then
+    python_tools
+    exit 0
+fi
 
 command -v apt-get >/dev/null || fail "missing: ${missing[*]}; install them with your system's package manager"
 as_root=()
@@ -59,3 +75,4 @@ if [ -d /run/systemd/system ]; then
         esac
     done
 fi
+python_tools

@@ -18,5 +18,5 @@ pub use database::Database;
 pub use host::{Host, HostOptions, Metrics};
 pub use innocents::Innocents;
 pub use probes::probes;
-pub use user::{Reply, User};
+pub use user::{Reply, User, segment};
 pub use wms::{Wms, demo_password, migrate};

@@ -1,10 +1,15 @@
 //! A user of the WMS API, and the replies that the API gives.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::Value;
 
 use crate::{Answer, Wms};
+
+/// A text as one segment of a path, whatever it holds.
+pub fn segment(text: &str) -> String {
+    text.bytes().map(|byte| format!("%{byte:02X}")).collect()
+}
 
 /// An answer in JSON.
 #[derive(Clone, Debug)]
@@ -36,6 +41,24 @@ impl Reply {
     /// Empty, if it isn't there.
     pub fn header(&self, name: &str) -> &str {
         self.answer.header(name).unwrap_or_default()
+    }
+
+    /// It has this status; the body tells why not.
+    #[track_caller]
+    pub fn is(&self, status: u16) -> &Self {
+        assert_eq!(self.status, status, "{}", self.body);
+        self
+    }
+
+    /// Where the list goes on, if it does.
+    pub fn next_page(&self) -> Option<&str> {
+        self.header("link").split(&['<', '>'][..]).nth(1)
+    }
+
+    /// One field of each item of a list, as a text.
+    pub fn list(&self, field: &str) -> Vec<&str> {
+        let items = self.body.as_array().into_iter().flatten();
+        items.filter_map(|item| item[field].as_str()).collect()
     }
 
     /// It is this problem, and a whole one.
@@ -87,12 +110,38 @@ impl<'a> User<'a> {
         self.ask(Method::POST, path, Some(body)).await
     }
 
-    pub async fn ask(&self, method: Method, path: &str, body: Option<Value>) -> Result<Reply> {
-        let mut request = self
-            .wms
+    pub async fn patch(&self, path: &str, body: Value) -> Result<Reply> {
+        self.ask(Method::PATCH, path, Some(body)).await
+    }
+
+    pub async fn put(&self, path: &str, body: Value) -> Result<Reply> {
+        self.ask(Method::PUT, path, Some(body)).await
+    }
+
+    /// A request with the user's token, to be given a body or headers.
+    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.wms
             .http
             .request(method, self.wms.host.url(path))
-            .bearer_auth(&self.token);
+            .bearer_auth(&self.token)
+    }
+
+    /// A list to its end, page by page, and how many pages it had.
+    pub async fn pages(&self, path: &str) -> Result<(Vec<Value>, usize)> {
+        let (mut items, mut pages) = (Vec::new(), 0);
+        let mut next = Some(path.to_owned());
+        while let Some(path) = next {
+            let page = self.get(&path).await?;
+            ensure!(page.status == 200, "{path}: {}", page.body);
+            items.extend(page.body.as_array().context("a list")?.iter().cloned());
+            pages += 1;
+            next = page.next_page().map(str::to_owned);
+        }
+        Ok((items, pages))
+    }
+
+    pub async fn ask(&self, method: Method, path: &str, body: Option<Value>) -> Result<Reply> {
+        let mut request = self.request(method, path);
         if let Some(body) = body {
             request = request.json(&body);
         }

@@ -4,9 +4,12 @@ mod link;
 
 use spin_sdk::http::{IntoResponse, Method, Request};
 use uuid::Uuid;
-use wms::database::{documents, maybe};
+use wms::cursor::Cursor;
+use wms::database::{documents, maybe, text};
 use wms::link::Link;
-use wms::{Caller, Faults, Kind, Name as _, Operation, Outcome, Problem, Reply, Role, answer, url};
+use wms::page::Page;
+use wms::url::{self, Query};
+use wms::{Caller, Faults, Kind, Name as _, Operation, Outcome, Problem, Role, answer};
 
 pub fn operations() -> Vec<Operation> {
     vec![
@@ -15,7 +18,8 @@ pub fn operations() -> Vec<Operation> {
             "listParents",
             "What went into a lot, the newest link first",
         )
-        .ok::<Vec<Link>>("The links to the lot's parents, all of them.")
+        .query(Page::of)
+        .page::<Link>("A page of the links to the lot's parents.")
         .problems(&[Kind::LotNotFound]),
         Operation::post(
             "/api/lots/:id/parents",
@@ -50,14 +54,18 @@ async fn list(request: Request) -> Outcome {
     let caller = Caller::of(request.headers()).await?;
     let name = url::segment_after(request.uri().path(), "lots");
     let id = name.as_deref().and_then(|name| Uuid::try_parse(name).ok());
-    let parameters = [maybe(id), maybe(name)];
+    let query = Query::of(request.uri().query());
+    let mut faults = Faults::default();
+    let page = Page::of(&query, &mut faults);
+    let parameters = [
+        maybe(id),
+        maybe(name),
+        maybe(page.after.as_ref().map(Cursor::at)),
+        maybe(page.after.as_ref().map(Cursor::id)),
+        text(page.rows()),
+    ];
     let rows = caller
-        .read(
-            Role::ALL,
-            include_str!("list.sql"),
-            parameters,
-            Faults::default(),
-        )
+        .read(Role::ALL, include_str!("list.sql"), parameters, faults)
         .await?;
     if rows
         .first()
@@ -67,7 +75,7 @@ async fn list(request: Request) -> Outcome {
         return Err(not_found());
     }
     let links: Vec<Link> = documents(&rows, "link")?;
-    Ok(Reply::ok(&links))
+    Ok(page.reply(request.uri().path(), &query, links))
 }
 
 fn not_found() -> Problem {

@@ -89,13 +89,14 @@ impl Target {
             .iter()
             // Bytes that are no text are no tag of ours, and still a condition that isn't met.
             .flat_map(|value| value.to_str().unwrap_or_default().split(','))
-            .map(|tag| tag.trim().trim_matches('"').to_owned())
+            .map(|tag| tag.trim().to_owned())
             .collect();
         let any = tags.is_empty() || tags.iter().any(|tag| tag == "*");
+        let bare = |tag: String| tag.trim_matches('"').to_owned();
         Self {
             id: code.as_deref().and_then(|code| Uuid::try_parse(code).ok()),
             code,
-            etags: (!any).then_some(tags),
+            etags: (!any).then(|| tags.into_iter().map(bare).collect()),
         }
     }
 }
@@ -130,6 +131,7 @@ mod tests {
     fn without_a_condition_any_state_will_do() {
         assert_eq!(Target::of("/api/lots/A", &HeaderMap::new()).etags, None);
         assert_eq!(etags("*"), None);
+        assert_eq!(etags("\"*\""), Some(vec!["*".to_owned()]));
         assert_eq!(
             etags("\"a\", \"b\""),
             Some(vec!["a".to_owned(), "b".to_owned()])

@@ -95,6 +95,22 @@ impl Draft {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_code_is_always_one(seconds in 0_i64..253_402_300_800, random: u128) {
+            let at = DateTime::from_timestamp(seconds, 0).unwrap();
+            let code = code(at, Uuid::from_u128(random));
+            let parts: Vec<&str> = code.split('-').collect();
+            prop_assert_eq!(parts.len(), 3);
+            prop_assert_eq!(parts[0], "PRD");
+            prop_assert_eq!(parts[1].len(), 8);
+            prop_assert!(parts[1].bytes().all(|digit| digit.is_ascii_digit()));
+            prop_assert_eq!(parts[2].len(), 4);
+            prop_assert!(parts[2].bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'A'..=b'F')));
+        }
+    }
 
     #[test]
     fn a_code_has_the_day_and_four_digits() {

@@ -81,10 +81,20 @@ impl Flow {
         Self(shares)
     }
 
-    /// How much of the recalled lot is in this one, in kg.
+    /// How much of the recalled lot went into this one, in kg.
     pub fn attributable(&self, lot: &FoundLot) -> Option<f64> {
-        let share = self.0.get(&lot.id).copied().unwrap_or(1.0);
-        lot.mass().map(|mass| mass * share)
+        lot.mass().map(|mass| mass * self.share(lot))
+    }
+
+    /// How much of that went into no other lot from here: a lot that is packed anew is not there twice.
+    pub fn kept(&self, lot: &FoundLot) -> Option<f64> {
+        let used = lot.used_kg.unwrap_or(0.0);
+        lot.mass()
+            .map(|mass| (mass - used).max(0.0) * self.share(lot))
+    }
+
+    fn share(&self, lot: &FoundLot) -> f64 {
+        self.0.get(&lot.id).copied().unwrap_or(1.0)
     }
 }
 

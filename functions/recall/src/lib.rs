@@ -33,7 +33,7 @@ struct MassBalance {
     /// What it weighs.
     #[schemars(with = "wms::scalar::Mass")]
     in_kg: Kilograms,
-    /// What of it is in finished lots.
+    /// What of it is in finished lots. What went on from one of them into another lot is counted there only.
     #[schemars(with = "wms::scalar::Mass")]
     out_kg: Kilograms,
     /// The rest: lost on the way, still in work, or not used yet.
@@ -113,7 +113,7 @@ impl Recall {
                 in_kg = below.mass().unwrap_or(0.0);
             }
             if below.lot_type == Some(LotType::Fg) {
-                out_kg += attributable.unwrap_or(0.0);
+                out_kg += flow.kept(&below).unwrap_or(0.0);
                 affected.extend(below.lot.map(|lot| Affected {
                     lot,
                     attributable_kg: attributable.map(Kilograms::nearest),

@@ -18,6 +18,10 @@ const CLOCK_SKEW_SECONDS: i64 = 300;
 const LOT_ROUTE: &str = "sync lot";
 const DECISION_ROUTE: &str = "sync qc_decision";
 
+/// Not a schema: a payload that is wrong is a rejected item, and no bad request.
+const PAYLOAD: &str = "The body of `POST /api/lots` or of `POST /api/qc-decisions`. A decision may name its lot by `lot_client_id`, \
+the `client_id` of the item that registered it, in place of `lot_id`. An item whose payload is wrong is rejected on its own.";
+
 names! {
     /// What an item is.
     pub enum ItemKind {
@@ -71,7 +75,7 @@ impl SyncItem {
         let client_id = form.required("client_id", client_id);
         let kind = form.name("kind");
         let kind = form.required("kind", kind);
-        let payload = form.raw_object("payload");
+        let payload = form.raw_object("payload", PAYLOAD);
         let payload = form.required("payload", payload);
         let recorded_at = form.time("recorded_at", latest);
         let recorded_at = form.required("recorded_at", recorded_at);

@@ -87,7 +87,7 @@ impl Batch {
     fn read(form: &mut Form<'_>) -> Self {
         let latest = item::latest(Utc::now());
         let items = form.list("items", ITEMS_MAX, |_, form| SyncItem::read(form, latest));
-        let has_items = form.has("items").then_some(());
+        let has_items = form.is_given("items").then_some(());
         form.required("items", has_items);
         Self {
             items,

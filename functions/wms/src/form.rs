@@ -68,6 +68,11 @@ impl<'a> Form<'a> {
         self.fields.contains_key(field)
     }
 
+    /// Whether the body has the field, and a value in it.
+    pub fn is_given(&self, field: &str) -> bool {
+        self.raw(field).is_some()
+    }
+
     fn note(&mut self, field: &'static str, schema: impl FnOnce() -> serde_json::Value) {
         if let Some(sketch) = &mut self.sketch {
             sketch.field(field, schema());
@@ -254,8 +259,15 @@ impl<'a> Form<'a> {
     }
 
     /// An object as it is written, for somebody else to read.
-    pub fn raw_object(&mut self, field: &'static str) -> Option<Box<RawValue>> {
-        self.note(field, || json!({ "type": "object" }));
+    pub fn raw_object(
+        &mut self,
+        field: &'static str,
+        description: &'static str,
+    ) -> Option<Box<RawValue>> {
+        self.note(
+            field,
+            || json!({ "type": "object", "description": description }),
+        );
         let raw = self.raw(field)?;
         if !raw.get().starts_with('{') {
             self.fault(field, "dict_type", "must be an object");
@@ -328,6 +340,7 @@ impl<'a> Form<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Kind;
     use crate::decimal::Kilograms;
 
     const WEIGHT: RangeInclusive<Kilograms> = Kilograms::whole(0)..=Kilograms::whole(10_000);

@@ -1,5 +1,7 @@
 //! A link of two lots: how much of the one went into the other.
 
+use crate::cursor::Cursor;
+use crate::page::Listed;
 use crate::scalar::{Mass, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -13,4 +15,10 @@ pub struct Link {
     pub child_lot_id: Option<Uuid>,
     pub quantity_used_kg: Option<Mass>,
     pub linked_at: Timestamp,
+}
+
+impl Listed for Link {
+    fn cursor(&self) -> Option<Cursor> {
+        Cursor::new(self.linked_at.as_str(), self.id)
+    }
 }

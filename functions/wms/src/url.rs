@@ -128,10 +128,10 @@ impl<'a> Query<'a> {
         }
     }
 
-    /// The parameter's value. An empty one counts as absent, of a repeated one the last counts.
+    /// The parameter's value; of a repeated one the last. An empty value is a value: `?lot_id=` is a slip, and not a wish for all lots.
     pub fn get(&self, name: &str) -> Option<&str> {
         let (_, value) = self.pairs.iter().rev().find(|(given, _)| given == name)?;
-        Some(value.as_str()).filter(|value| !value.is_empty())
+        Some(value.as_str())
     }
 
     /// A text without NUL, which the database couldn't hold.
@@ -268,7 +268,7 @@ mod tests {
         assert_eq!(query.get("b"), Some("x y&z"));
         assert_eq!(
             (query.get("empty"), query.get("c"), query.get("d")),
-            (None, None, None)
+            (Some(""), Some(""), None)
         );
     }
 

@@ -18,7 +18,7 @@ use super::build;
 use crate::admin::{Admin, Readiness};
 use crate::database::{Pools, Settings};
 use crate::deploy::{Loader, engine_settings};
-use crate::gateway::{Drain, Gateway, Server};
+use crate::gateway::{Cors, Drain, Gateway, Server};
 use crate::runtime::Runtime;
 use crate::telemetry::{Telemetry, logs};
 
@@ -97,7 +97,8 @@ impl Up {
             telemetry: Arc::clone(&telemetry),
             pools: Arc::clone(&pools),
         };
-        let gateway = Arc::new(Gateway::new(loader.load(&app).await?));
+        let cors = app.settings.cors_origins.clone().map(Cors::new);
+        let gateway = Arc::new(Gateway::new(loader.load(&app).await?, cors));
 
         let readiness = Readiness::new(app.settings.database.as_ref());
         if let Some(database) = app.settings.database.clone() {

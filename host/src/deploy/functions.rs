@@ -1,11 +1,12 @@
 //! The live functions, as the gateway sees them.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use http::{HeaderValue, Method};
+use http::{HeaderValue, Method, Uri};
 
 use crate::gateway::{Admission, RouteHeaders};
-use crate::manifest::{RouteMatch, Router};
+use crate::manifest::{FunctionId, RouteMatch, Router};
 use crate::runtime::{FunctionConfig, FunctionVersion};
 use crate::telemetry::red::RouteMetrics;
 
@@ -15,6 +16,7 @@ pub struct Functions {
     router: Router,
     /// By the router's index.
     routes: Vec<LiveRoute>,
+    scheduled: Vec<Arc<ScheduledFunction>>,
     unmatched: Arc<RouteMetrics>,
 }
 
@@ -23,6 +25,16 @@ pub struct LiveRoute {
     pub function: Arc<LiveFunction>,
     pub metrics: Arc<RouteMetrics>,
     pub headers: RouteHeaders,
+}
+
+/// A function that the host calls by itself.
+#[derive(Debug)]
+pub struct ScheduledFunction {
+    pub function: Arc<LiveFunction>,
+    pub metrics: Arc<RouteMetrics>,
+    /// From one start to the next.
+    pub every: Duration,
+    pub uri: Uri,
 }
 
 /// A function that serves.
@@ -40,10 +52,16 @@ pub struct LiveFunction {
 
 impl Functions {
     /// `routes` in the router's order.
-    pub fn new(router: Router, routes: Vec<LiveRoute>, unmatched: Arc<RouteMetrics>) -> Self {
+    pub fn new(
+        router: Router,
+        routes: Vec<LiveRoute>,
+        scheduled: Vec<Arc<ScheduledFunction>>,
+        unmatched: Arc<RouteMetrics>,
+    ) -> Self {
         Self {
             router,
             routes,
+            scheduled,
             unmatched,
         }
     }
@@ -54,10 +72,37 @@ impl Functions {
         Some((self.routes.get(matched.index)?, matched))
     }
 
+    /// What the host calls by itself.
+    pub fn scheduled(&self) -> &[Arc<ScheduledFunction>] {
+        &self.scheduled
+    }
+
     /// Where requests that match no route are counted.
     pub fn unmatched(&self) -> &Arc<RouteMetrics> {
         &self.unmatched
     }
+}
+
+// === impl ScheduledFunction ===
+
+impl ScheduledFunction {
+    pub fn new(
+        function: Arc<LiveFunction>,
+        metrics: Arc<RouteMetrics>,
+        every: Duration,
+    ) -> anyhow::Result<Self> {
+        Ok(Self {
+            uri: private_uri(&function.config.id)?,
+            function,
+            metrics,
+            every,
+        })
+    }
+}
+
+/// What Spin calls a private endpoint by.
+fn private_uri(id: &FunctionId) -> anyhow::Result<Uri> {
+    Ok(Uri::try_from(format!("http://{id}.spin.internal/"))?)
 }
 
 // === impl LiveFunction ===
@@ -88,7 +133,7 @@ impl LiveFunction {
         })
     }
 
-    /// What `Allow` says in a 405.
+    /// What `Allow` says in a 405; empty if the function takes any method.
     pub fn allow(&self) -> &HeaderValue {
         &self.allow
     }

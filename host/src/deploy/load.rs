@@ -4,18 +4,18 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
-use http::Method;
+use http::{Method, StatusCode};
 use tracing::info;
 
-use super::functions::{Functions, LiveFunction, LiveRoute};
+use super::functions::{Functions, LiveFunction, LiveRoute, ScheduledFunction};
 use crate::capabilities::Grants;
 use crate::capabilities::files::MountedFiles;
 use crate::database::Pools;
 use crate::gateway::RouteHeaders;
-use crate::manifest::{App, Function, Router};
+use crate::manifest::{App, Function, FunctionId, Router};
 use crate::runtime::{EngineSettings, FunctionConfig, FunctionVersion, Runtime};
 use crate::telemetry::Telemetry;
-use crate::telemetry::red::NONE;
+use crate::telemetry::red::{NONE, PRIVATE};
 
 /// Methods whose series exist from the start where the manifest doesn't say which ones a function takes.
 const USUAL_METHODS: [Method; 1] = [Method::GET];
@@ -124,12 +124,14 @@ impl Loader {
     }
 
     fn route(&self, app: &App, live: &[Arc<LiveFunction>]) -> Result<Functions> {
+        let find = |id: &FunctionId| {
+            live.iter()
+                .find(|live| live.config.id == *id)
+                .with_context(|| format!("no component `{id}`"))
+        };
         let mut routes = Vec::with_capacity(app.routes.len());
         for route in &app.routes {
-            let function = live
-                .iter()
-                .find(|live| live.config.id == route.function)
-                .with_context(|| format!("no component `{}`", route.function))?;
+            let function = find(&route.function)?;
             let methods = app
                 .functions
                 .iter()
@@ -137,21 +139,38 @@ impl Loader {
                 .and_then(|function| function.methods.as_deref())
                 .unwrap_or(&USUAL_METHODS);
             let template = route.pattern.template();
+            let metrics =
+                self.telemetry
+                    .red
+                    .for_route(route.function.as_ref(), template, methods)?;
+            if app.settings.cors_origins.is_some() {
+                // Preflights.
+                metrics.start_at_zero(&Method::OPTIONS, StatusCode::NO_CONTENT);
+            }
             routes.push(LiveRoute {
                 function: Arc::clone(function),
-                metrics: self.telemetry.red.for_route(
-                    route.function.as_ref(),
-                    template,
-                    methods,
-                )?,
+                metrics,
                 headers: RouteHeaders::new(template)?,
             });
+        }
+        let mut scheduled = Vec::new();
+        for function in &app.functions {
+            let Some(every) = function.every else {
+                continue;
+            };
+            let id = &function.id;
+            let metrics = self
+                .telemetry
+                .red
+                .for_route(id.as_ref(), PRIVATE, &[Method::GET])?;
+            let scheduled_function = ScheduledFunction::new(Arc::clone(find(id)?), metrics, every)?;
+            scheduled.push(Arc::new(scheduled_function));
         }
         let router = match Router::new(&app.routes) {
             Ok(router) => router,
             Err(duplicates) => bail!("{duplicates:?}"),
         };
         let unmatched = self.telemetry.red.for_route(NONE, NONE, &[])?;
-        Ok(Functions::new(router, routes, unmatched))
+        Ok(Functions::new(router, routes, scheduled, unmatched))
     }
 }

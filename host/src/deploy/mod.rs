@@ -3,5 +3,5 @@
 mod functions;
 mod load;
 
-pub use functions::{Functions, LiveFunction};
+pub use functions::{Functions, LiveFunction, ScheduledFunction};
 pub use load::{Loader, engine_settings};

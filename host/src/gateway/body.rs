@@ -246,10 +246,11 @@ impl Shared {
 // === impl Limited ===
 
 impl Limited {
-    pub fn new(inner: Incoming, limit: u64) -> (Self, Arc<Upload>) {
+    /// `None` is a request without a body.
+    pub fn new(inner: Option<Incoming>, limit: u64) -> (Self, Arc<Upload>) {
         let upload = Arc::<Upload>::default();
         let limited = Self {
-            inner: Some(inner),
+            inner,
             limit,
             left: limit,
             upload: Arc::clone(&upload),

@@ -11,6 +11,9 @@ use crate::manifest::RouteMatch;
 
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
+/// `true` in the host's own calls, and in no client's.
+pub const SCHEDULED: HeaderName = HeaderName::from_static("x-flowviz-scheduled");
+
 /// Characters. A longer id from a client is replaced by one of ours.
 const MAX_REQUEST_ID: usize = 128;
 
@@ -46,7 +49,8 @@ impl RouteHeaders {
         })
     }
 
-    /// Puts Spin's headers in place of whatever the client sent under their names, and takes out what belongs to the connection.
+    /// Puts Spin's headers in place of whatever the client sent under their names, and takes out what belongs to the connection
+    /// or would pass for a call of the host's.
     pub fn apply(
         &self,
         headers: &mut HeaderMap,
@@ -57,7 +61,7 @@ impl RouteHeaders {
         const SPIN: &str = "spin-";
         let theirs: Vec<HeaderName> = headers
             .keys()
-            .filter(|name| name.as_str().starts_with(SPIN))
+            .filter(|name| name.as_str().starts_with(SPIN) || **name == SCHEDULED)
             .cloned()
             .collect();
         for name in theirs {

@@ -6,14 +6,17 @@
 mod admission;
 mod body;
 mod connection;
+mod cors;
 mod headers;
 mod problem;
 mod request;
+mod schedule;
 mod server;
 
 pub use admission::Admission;
 pub use body::Body;
 pub use connection::Activity;
+pub use cors::Cors;
 pub use headers::RouteHeaders;
 pub use request::Gateway;
 pub use server::{Drain, Server};

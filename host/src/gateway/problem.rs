@@ -20,6 +20,8 @@ pub enum Problem {
     /// The request's body has more bytes than this.
     BodyTooLarge(u64),
     BadRequest(&'static str),
+    /// A preflight from where no page may call the functions.
+    OriginNotAllowed,
     FunctionFailed,
     CpuLimit,
     MemoryLimit,
@@ -59,6 +61,12 @@ impl Problem {
                 );
             }
             Self::BadRequest(detail) => (S::BAD_REQUEST, "bad-request", "Bad request", *detail),
+            Self::OriginNotAllowed => (
+                S::FORBIDDEN,
+                "origin-not-allowed",
+                "Origin not allowed",
+                "Pages of this origin may not call the functions.",
+            ),
             Self::FunctionFailed => (
                 S::INTERNAL_SERVER_ERROR,
                 "function-failed",

@@ -19,6 +19,7 @@ use wasmtime_wasi_http::{Error, WasiBody};
 
 use super::body::{Body, Limited, discard};
 use super::connection::OpenResponse;
+use super::cors::Cors;
 use super::headers::{self, REQUEST_ID};
 use super::problem::Problem;
 use crate::deploy::{Functions, LiveFunction};
@@ -32,6 +33,7 @@ const WHOLE: u64 = 64 * 1024;
 #[derive(Debug)]
 pub struct Gateway {
     functions: Functions,
+    cors: Option<Cors>,
     draining: AtomicBool,
 }
 
@@ -53,11 +55,16 @@ pub struct InFlight {
 // === impl Gateway ===
 
 impl Gateway {
-    pub fn new(functions: Functions) -> Self {
+    pub fn new(functions: Functions, cors: Option<Cors>) -> Self {
         Self {
             functions,
+            cors,
             draining: AtomicBool::new(false),
         }
+    }
+
+    pub fn functions(&self) -> &Functions {
+        &self.functions
     }
 
     /// From now on every HTTP/1 client is told to close its connection.
@@ -78,9 +85,13 @@ impl Gateway {
         if let Some(id) = &id_header {
             request.headers_mut().insert(REQUEST_ID, id.clone());
         }
+        let grant = self.cors.as_ref().map(|cors| cors.grant(request.headers()));
         let mut response = self.answer(request, request_id, client, local).await;
         if let Some(id) = id_header {
             response.headers_mut().entry(REQUEST_ID).or_insert(id);
+        }
+        if let Some(grant) = grant {
+            grant.apply(response.headers_mut());
         }
         if version < Version::HTTP_2 && self.draining.load(Ordering::Acquire) {
             response
@@ -113,6 +124,11 @@ impl Gateway {
         };
         let observation = route.metrics.observe(&method, started);
         let function = &route.function;
+        if let Some(cors) = &self.cors
+            && let Some(answer) = cors.preflight(&request, function.allow())
+        {
+            return told(observation, answer);
+        }
         if !function.takes(&method) {
             return refuse(
                 observation,
@@ -136,25 +152,51 @@ impl Gateway {
         let Some(deadline) = started.checked_add(limits.timeout) else {
             return refuse(observation, Problem::FunctionFailed);
         };
-        let place = match function.admission.enter(deadline).await {
-            Ok(place) => place,
-            Err(_) => {
-                observation.failed(Reason::Overload);
-                return refuse(observation, Problem::Overloaded);
-            }
+        let admitted = InFlight::admit(function, observation, request_id, started, deadline).await;
+        let in_flight = match admitted {
+            Ok(in_flight) => in_flight,
+            Err(problem) => return problem.into_response(),
+        };
+        route
+            .headers
+            .apply(request.headers_mut(), &uri, &matched, client);
+        *request.uri_mut() = uri;
+        in_flight.run(request.map(Some), deadline).await
+    }
+}
+
+fn refuse(observation: Observation, problem: Problem) -> Response<Body> {
+    told(observation, problem.into_response())
+}
+
+/// An answer of the host's own.
+fn told(mut observation: Observation, answer: Response<Body>) -> Response<Body> {
+    observation.status(answer.status());
+    answer
+}
+
+// === impl InFlight ===
+
+impl InFlight {
+    /// Waits for a place below the function's `max_concurrency`.
+    pub(super) async fn admit(
+        function: &Arc<LiveFunction>,
+        mut observation: Observation,
+        request_id: String,
+        started: Instant,
+        deadline: Instant,
+    ) -> Result<Self, Problem> {
+        let Ok(place) = function.admission.enter(deadline).await else {
+            observation.failed(Reason::Overload);
+            observation.status(Problem::Overloaded.status());
+            return Err(Problem::Overloaded);
         };
         function
             .config
             .metrics
             .queue_wait
             .observe(started.elapsed().as_secs_f64());
-
-        route
-            .headers
-            .apply(request.headers_mut(), &uri, &matched, client);
-        *request.uri_mut() = uri;
-
-        let in_flight = InFlight {
+        Ok(Self {
             observation: Some(observation),
             function: Arc::clone(function),
             ticket: Ticket::new(request_id.clone()),
@@ -163,25 +205,16 @@ impl Gateway {
             started,
             settled: false,
             _place: place,
-        };
-        in_flight.run(request, limits.max_body, deadline).await
+        })
     }
-}
 
-fn refuse(mut observation: Observation, problem: Problem) -> Response<Body> {
-    observation.status(problem.status());
-    problem.into_response()
-}
-
-// === impl InFlight ===
-
-impl InFlight {
-    async fn run(
+    /// Has an instance answer, by `deadline`.
+    pub(super) async fn run(
         self,
-        request: Request<Incoming>,
-        max_body: u64,
+        request: Request<Option<Incoming>>,
         deadline: Instant,
     ) -> Response<Body> {
+        let max_body = self.function.config.limits.max_body;
         let method = request.method().clone();
         let (parts, body) = request.into_parts();
         let (body, upload) = Limited::new(body, max_body);

@@ -18,6 +18,7 @@ use tracing::{debug, info, warn};
 
 use super::connection::Activity;
 use super::request::Gateway;
+use super::schedule::Schedule;
 
 /// A client has this long to send a request's head.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
@@ -71,7 +72,7 @@ struct Shared {
 // === impl Server ===
 
 impl Server {
-    /// Serves until `shutdown` resolves, then drains.
+    /// Serves, and calls the scheduled functions, until `shutdown` resolves, then drains.
     pub async fn serve(self, shutdown: impl Future<Output = ()>) -> Drain {
         let shared = Shared {
             gateway: self.gateway,
@@ -79,10 +80,12 @@ impl Server {
             open: Arc::default(),
             graceful: GracefulShutdown::new(),
         };
+        let schedule = Schedule::start(shared.gateway.functions());
         accept_until(shutdown, &self.listener, &shared).await;
 
         let deadline = Instant::now() + self.drain_timeout;
         shared.gateway.drain();
+        schedule.end();
         hold_off_new_connections(&self.listener);
         let handshakes = tokio::time::sleep(HANDSHAKES);
         accept_until(handshakes, &self.listener, &shared).await;
@@ -92,8 +95,9 @@ impl Server {
             requests = shared.open.load(Ordering::Acquire),
             "draining"
         );
-        match tokio::time::timeout_at(deadline, shared.drain()).await {
-            Ok(()) => Drain::Complete,
+        let drained = async { tokio::join!(shared.drain(), schedule.ended()) };
+        match tokio::time::timeout_at(deadline, drained).await {
+            Ok(((), ())) => Drain::Complete,
             Err(_) => Drain::Cut,
         }
     }

@@ -4,11 +4,13 @@
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::error::Finding;
 use super::hosts::AllowedHosts;
 use super::limits::Limits;
 use super::metrics::MetricDeclaration;
+use super::origins::AllowedOrigins;
 use super::routes::RoutePattern;
 use super::secret::Secret;
 
@@ -36,6 +38,8 @@ pub struct App {
 pub struct AppSettings {
     /// The database that `/readyz` asks: a connection string.
     pub database: Option<Secret>,
+    /// The origins whose pages may call the functions; `None`: the host has no part in CORS.
+    pub cors_origins: Option<AllowedOrigins>,
 }
 
 /// One component: `[component.<id>]`.
@@ -55,6 +59,8 @@ pub struct Function {
     pub exclude_files: Vec<String>,
     pub allowed_hosts: AllowedHosts,
     pub limits: Limits,
+    /// The host calls the function by itself, at once and then at this interval.
+    pub every: Option<Duration>,
     /// The methods that the function takes; `None` is all of them.
     pub methods: Option<Vec<http::Method>>,
     /// In the manifest's order.

@@ -98,6 +98,7 @@ impl<'a> Components<'a> {
             exclude_files,
             allowed_hosts,
             limits: settings.limits,
+            every: settings.every,
             methods: settings.methods,
             metrics,
             build,

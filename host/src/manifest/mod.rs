@@ -12,6 +12,7 @@ mod hosts;
 mod inputs;
 mod limits;
 mod metrics;
+mod origins;
 mod reader;
 mod routes;
 mod secret;
@@ -31,5 +32,6 @@ pub use limits::{CPU_TICK, Limits};
 #[cfg(test)]
 pub use metrics::MetricLabel;
 pub use metrics::{MetricDeclaration, MetricKind};
+pub use origins::AllowedOrigins;
 pub use routes::{RouteMatch, Router};
 pub use secret::Secret;

@@ -8,6 +8,7 @@ use super::component::{Components, read_build, read_id};
 use super::document::{Document, Item, Section};
 use super::error::ManifestErrors;
 use super::inputs::Inputs;
+use super::origins::AllowedOrigins;
 use super::trigger;
 use super::variables::Variables;
 
@@ -73,11 +74,19 @@ fn read<'d>(
                 .and_then(|section| components.read(id.clone(), section)),
         );
     }
-    let mut used = HashSet::new();
-    if let Some(triggers) = root
-        .require("trigger", "[[trigger.http]]")
-        .and_then(|item| item.table())
-    {
+    // A function that the host calls by itself needs no trigger.
+    let mut used: HashSet<_> = app
+        .functions
+        .iter()
+        .filter(|function| function.every.is_some())
+        .map(|function| function.id.clone())
+        .collect();
+    let triggers = if used.is_empty() {
+        root.require("trigger", "[[trigger.http]]")
+    } else {
+        root.take("trigger")
+    };
+    if let Some(triggers) = triggers.and_then(|item| item.table()) {
         let triggers = trigger::read(&triggers, &declared, &mut components, &mut app.functions);
         app.routes = triggers.routes;
         used.extend(triggers.used);
@@ -85,7 +94,9 @@ fn read<'d>(
     for (id, item) in items.iter().filter(|(id, _)| !used.contains(id)) {
         item.warn(
             "no trigger names this component, so nothing calls it",
-            format!("add a `[[trigger.http]]` with `component = \"{id}\"`"),
+            format!(
+                "add a `[[trigger.http]]` with `component = \"{id}\"`, or let the host call it (`every`)"
+            ),
         );
     }
     root.finish();
@@ -142,12 +153,28 @@ fn read_application(mut section: Section<'_>, variables: &Variables, app: &mut A
     {
         let database = settings.take("database");
         app.settings.database = database.and_then(|item| variables.fill_in(&item, item.text()?));
+        let origins = settings.take("cors_origins");
+        app.settings.cors_origins = origins.and_then(|item| read_origins(&item, variables));
         if let Some(rules) = settings.table("variables") {
             variables.check(&rules);
         }
         settings.finish();
     }
     section.finish();
+}
+
+fn read_origins(item: &Item<'_>, variables: &Variables) -> Option<AllowedOrigins> {
+    let template = item.text()?;
+    let origins = variables.fill_in(item, template)?;
+    // The template is shown, never what its variables put into it.
+    let report = |bad| {
+        let fix = "write `scheme://host:port`, for example `https://wms.example.com`, several of them separated by commas, or `*`";
+        item.error(format!("`{template}`: {bad}"), fix);
+    };
+    AllowedOrigins::parse(origins.expose())
+        .map_err(report)
+        .ok()
+        .flatten()
 }
 
 /// The components whose ids are ids, in the manifest's order; the others are reported.

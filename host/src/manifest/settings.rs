@@ -12,6 +12,7 @@
 //! | `instance_reuse.max_requests` | `1000` | requests in the life of an instance | 1 - 1000000000 |
 //! | `instance_reuse.max_concurrent` | `1` | requests at the same time in one instance | 1 - 1000 |
 //! | `instance_reuse.idle_timeout` | `"10s"` | an instance without work is dropped after this | 10ms - 1h |
+//! | `every` | none | the host calls the function by itself, at once and then at this interval; ms, s, m, h | 1s - 24h |
 //! | `methods` | all | HTTP methods that the function takes; to others the host answers 405 with `Allow` | |
 //! | `metrics.<name>.type` | must be given | `counter`, `gauge` or `histogram` | |
 //! | `metrics.<name>.help` | must be given | one sentence for people | |
@@ -32,10 +33,15 @@ use super::units::{parse_duration, parse_size, show_duration, show_size};
 const SIZE_EXAMPLE: &str = "128MiB";
 const DURATION_EXAMPLE: &str = "30s";
 
+/// More often would be a loop, not a schedule.
+const EVERY_RANGE: RangeInclusive<Duration> =
+    Duration::from_secs(1)..=Duration::from_secs(24 * 3600);
+
 /// All of the table.
 #[derive(Debug, Default)]
 pub(super) struct Settings<'d> {
     pub limits: Limits,
+    pub every: Option<Duration>,
     pub methods: Option<Vec<http::Method>>,
     /// Each with the key that declares it.
     pub metrics: Vec<(MetricDeclaration, Item<'d>)>,
@@ -43,9 +49,13 @@ pub(super) struct Settings<'d> {
 
 impl<'d> Settings<'d> {
     pub fn read(mut section: Section<'d>) -> Self {
+        let methods = section.take("methods").and_then(|item| read_methods(&item));
         let settings = Self {
             limits: read_limits(&mut section),
-            methods: section.take("methods").and_then(|item| read_methods(&item)),
+            every: section
+                .take("every")
+                .and_then(|item| read_every(&item, methods.as_deref())),
+            methods,
             metrics: section
                 .table("metrics")
                 .map(|metrics| metrics::read(&metrics))
@@ -138,6 +148,16 @@ fn read_reuse(item: &Item<'_>) -> InstanceReuse {
     };
     section.finish();
     reuse
+}
+
+fn read_every(item: &Item<'_>, methods: Option<&[http::Method]>) -> Option<Duration> {
+    if methods.is_some_and(|methods| !methods.contains(&http::Method::GET)) {
+        item.error(
+            "the host calls a scheduled function with GET, which `methods` leaves out",
+            "add `\"GET\"` to `methods`",
+        );
+    }
+    duration(item, &EVERY_RANGE)
 }
 
 fn read_methods(item: &Item<'_>) -> Option<Vec<http::Method>> {

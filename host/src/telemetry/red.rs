@@ -25,6 +25,9 @@ const DURATION_BUCKETS: &[f64] = &[
 /// The `function` and `route` of a request that matches no route.
 pub const NONE: &str = "none";
 
+/// The `route` of the host's own calls. A route of the manifest starts with a slash.
+pub const PRIVATE: &str = "private";
+
 /// Success, and what the host itself can answer for a function: these series exist from the first scrape.
 const STATUSES_FROM_START: [StatusCode; 6] = [
     StatusCode::OK,
@@ -219,6 +222,11 @@ impl RouteMetrics {
             started,
             status: CLIENT_CLOSED_REQUEST,
         }
+    }
+
+    /// What is known to come is there from now on.
+    pub fn start_at_zero(&self, method: &Method, status: StatusCode) {
+        self.count(method_index(method), status.as_u16(), 0);
     }
 
     fn method(&self, index: usize) -> Option<&MethodMetrics> {

@@ -164,7 +164,7 @@ impl Charge<'_> {
     }
 
     fn debone(&mut self, deboned: &mut Stock, raw: &mut Stock) {
-        let weight = self.kilograms(150, 400);
+        let weight = self.kilograms(75, 200);
         // What is cut off is lost.
         let meat = Kilograms::hundredths(weight.in_hundredths() * 100 / self.dice.between(72, 82));
         while raw.kilograms() < meat {
@@ -179,7 +179,7 @@ impl Charge<'_> {
     }
 
     fn buffer(&mut self, buffered: &mut Stock, deboned: &mut Stock, raw: &mut Stock) {
-        let weight = self.kilograms(400, 600);
+        let weight = self.kilograms(150, 250);
         while deboned.kilograms() < weight {
             self.debone(deboned, raw);
         }

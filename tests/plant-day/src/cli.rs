@@ -16,13 +16,18 @@ Examples:
   The operators' mix of requests (10 lots : 5 decisions : 1 traceability), as load by 64 connections:
     plant-day --mix --lots 20000 --seed 2 --code-prefix MIX- --connections 64 --json
 
-  A million lots straight into PostgreSQL, with a lot of 5,000 descendants among them:
-    plant-day --bulk postgres://flowviz:...@127.0.0.1:5433/flowviz --lots 1000000 --fan-out 5000
+  A million lots and 1.2 million links straight into PostgreSQL, with a lot of 5,000 descendants among them:
+    plant-day --bulk postgres://flowviz@127.0.0.1:5433/flowviz --password-file .flowviz/secrets/flowviz \\
+        --lots 1000000 --fan-out 5000
 
   What would be made, and its hash:
     plant-day --dry-run --lots 20000 --seed 1
 
-Exit codes: 0 all was done; 1 a request finally failed, or nothing could be done; 2 the command line is wrong;
+Rate limits: the API takes 600 lots and 600 decisions a minute from one user. A request that is refused for that (429) is sent again
+when the server said; the progress line says who waits, and 20,000 lots then take an hour. A host for load tests is started with
+FLOWVIZ_RATE_LIMITS=off.
+
+Exit codes: 0 all was done; 1 a request finally failed, nobody answered, or nothing could be done; 2 the command line is wrong;
 3 nothing failed, but lot codes existed already: choose another --day or --code-prefix; 130 Ctrl-C.";
 
 /// A plant's day out of a seed number: the same numbers make the same lots, decisions and reads, on every machine.
@@ -91,11 +96,12 @@ pub struct Cli {
     #[arg(long, help_heading = "Over HTTP", conflicts_with = "bulk")]
     pub mix: bool,
 
-    /// Lots that belong to no production run
+    /// Lots that belong to no production run; else one is opened for them, and completed at the end
     #[arg(long, help_heading = "Over HTTP", conflicts_with = "bulk")]
     pub no_run: bool,
 
-    /// Load straight into this PostgreSQL (not through the pooler), as the owner of the tables
+    /// Load straight into this PostgreSQL (not through the pooler), as the owner of the tables, in one transaction. Nobody else
+    /// gets at the tables until it ends
     #[arg(long, value_name = "POSTGRES_URL", help_heading = "Bulk")]
     pub bulk: Option<Hidden>,
 }

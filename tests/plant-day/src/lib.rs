@@ -10,6 +10,7 @@
 //! straight into PostgreSQL.
 
 pub mod bulk;
+mod chain;
 mod charge;
 pub mod cli;
 mod codes;

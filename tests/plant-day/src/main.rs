@@ -1,13 +1,15 @@
 //! `plant-day`: reads the command line, does it, tells what came of it.
 
+use std::io::{ErrorKind, Write as _};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
 use clap::Parser as _;
+use plant_day::Overview;
+use plant_day::bulk::{self, Stage};
 use plant_day::cli::Cli;
-use plant_day::http::{self, Credentials, Outcome, What};
+use plant_day::http::{self, Credentials, End, Outcome, What};
 use plant_day::progress::Progress;
-use plant_day::{Overview, bulk};
 
 /// Exit codes, as `--help` tells them.
 const FAILED: u8 = 1;
@@ -57,7 +59,7 @@ async fn over_http(cli: &Cli) -> Result<ExitCode> {
     };
     let summary = http::run(&cli.plan(), options, stop).await?;
     tell(cli, &summary)?;
-    Ok(ExitCode::from(if summary.interrupted {
+    Ok(ExitCode::from(if summary.ended == End::Interrupted {
         INTERRUPTED
     } else if summary.count(Outcome::Failed) > 0 {
         FAILED
@@ -77,8 +79,14 @@ async fn load(cli: &Cli, url: &str) -> Result<ExitCode> {
         target.password(password);
     }
     let progress = Progress::of(plan.total(), "lots");
-    let loaded = bulk::load(&plan, &target, &cli.email, |lots| {
-        progress.add(lots, String::new)
+    let loaded = bulk::load(&plan, &target, &cli.email, |stage| match stage {
+        Stage::Waiting => progress.begin("waiting for the tables"),
+        Stage::Lots(lots) => {
+            progress.add(lots);
+            progress.tell(String::new());
+        }
+        Stage::Schema => progress.begin("building indexes, checking keys"),
+        Stage::Vacuum => progress.begin("vacuum and statistics"),
     })
     .await;
     progress.finish();
@@ -96,10 +104,14 @@ fn password(cli: &Cli, variable: &str) -> Result<Option<String>> {
 }
 
 fn tell(cli: &Cli, summary: &(impl serde::Serialize + std::fmt::Display)) -> Result<()> {
-    if cli.json {
-        println!("{}", serde_json::to_string(summary)?);
+    let text = if cli.json {
+        serde_json::to_string(summary)?
     } else {
-        println!("{summary}");
+        summary.to_string()
+    };
+    match writeln!(std::io::stdout(), "{text}") {
+        // Whoever read it (`| head`) has read enough.
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        outcome => Ok(outcome?),
     }
-    Ok(())
 }

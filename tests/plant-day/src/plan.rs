@@ -11,9 +11,13 @@ use crate::dice::Dice;
 use crate::lot::Lot;
 use crate::shapes;
 use crate::step::Step;
+use crate::units::Kilograms;
 
 /// What a plant makes in a day. More lots make more days.
 pub const LOTS_PER_DAY: u64 = 20_000;
+
+/// What such a day comes to in finished goods, about.
+pub const DAILY_TARGET: Kilograms = Kilograms::hundredths(100_000 * 100);
 
 /// A shift is twelve hours, from 06:00 to 18:00.
 pub const SHIFT: Duration = Duration::from_secs(12 * 3600);

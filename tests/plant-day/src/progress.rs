@@ -1,10 +1,10 @@
 //! How far it has got: a bar on a terminal, and a line every few seconds anywhere else.
 
-use std::sync::Mutex;
-use std::sync::PoisonError;
+use std::fmt::Write;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 const LINE_EVERY: Duration = Duration::from_secs(5);
 
@@ -24,10 +24,15 @@ impl Progress {
         let target = ProgressDrawTarget::stderr();
         let is_hidden = target.is_hidden();
         let bar = ProgressBar::with_draw_target(Some(total), target);
-        let template = "{wide_bar} {human_pos}/{human_len} {unit}, {per_sec}, {eta} left {msg}"
+        let template = "{wide_bar} {human_pos}/{human_len} {unit}, {rate}, {eta} left {msg}"
             .replace("{unit}", unit);
         if let Ok(style) = ProgressStyle::with_template(&template) {
-            bar.set_style(style);
+            bar.set_style(
+                style.with_key("rate", |state: &ProgressState, line: &mut dyn Write| {
+                    // The buffer is a String: it takes all.
+                    _ = write!(line, "{:.0}/s", state.per_sec());
+                }),
+            );
         }
         Self {
             bar,
@@ -35,26 +40,44 @@ impl Progress {
         }
     }
 
-    /// So many more; `note` says what else there is to tell.
-    pub fn add(&self, count: u64, note: impl FnOnce() -> String) {
+    /// So many more.
+    pub fn add(&self, count: u64) {
         self.bar.inc(count);
+    }
+
+    /// What else there is to tell.
+    pub fn tell(&self, note: String) {
         let Some(last) = &self.lines else {
-            self.bar.set_message(note());
+            self.bar.set_message(note);
             return;
         };
         let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
-        if last.elapsed() < LINE_EVERY {
-            return;
+        if last.elapsed() >= LINE_EVERY {
+            *last = Instant::now();
+            eprintln!("{} {note}", self.line());
         }
-        *last = Instant::now();
+    }
+
+    /// Something else begins, which isn't counted: it is told at once.
+    pub fn begin(&self, stage: &str) {
+        if self.lines.is_some() {
+            eprintln!("{} {stage}", self.line());
+        } else {
+            self.bar.set_message(stage.to_owned());
+            self.bar.tick();
+        }
+    }
+
+    fn line(&self) -> String {
         let (done, total) = (self.bar.position(), self.bar.length().unwrap_or_default());
-        let elapsed = self.bar.elapsed().as_secs_f64();
-        let rate = done as f64 / elapsed;
-        let left = total.saturating_sub(done) as f64 / rate;
-        eprintln!(
-            "{done} of {total}, {rate:.0}/s, {left:.0} s left {}",
-            note()
-        );
+        let mut line = format!("{done} of {total}");
+        let left = total.saturating_sub(done);
+        if done > 0 && left > 0 {
+            let rate = done as f64 / self.bar.elapsed().as_secs_f64();
+            // Writing into a String doesn't fail.
+            _ = write!(line, ", {rate:.0}/s, {:.0} s left", left as f64 / rate);
+        }
+        line
     }
 
     /// The end: the bar goes, for the summary to come.

@@ -6,6 +6,7 @@ mod errors;
 mod files;
 mod hosts;
 mod metrics;
+mod origins;
 mod our_manifest;
 mod routes;
 mod settings;

@@ -58,6 +58,28 @@ fn every_limit_can_be_set() {
 }
 
 #[test]
+fn the_host_calls_a_function_when_it_is_told_how_often() {
+    assert_eq!(function("").every, None);
+    for (text, seconds) in [("1s", 1), ("15s", 15), ("24h", 86_400)] {
+        let every = function(&tool(&format!("every = \"{text}\""))).every;
+        assert_eq!(every, Some(Duration::from_secs(seconds)), "{text}");
+    }
+    // The call is a GET.
+    assert!(
+        function(&tool("every = \"1m\"\nmethods = [\"GET\", \"POST\"]"))
+            .every
+            .is_some()
+    );
+    assert_fault(
+        &faults(&tool("methods = [\"POST\"]\nevery = \"1m\"")),
+        &[
+            ":11: [component.c.tool.flowviz] every: the host calls a scheduled function with GET",
+            "fix: add `\"GET\"` to `methods`",
+        ],
+    );
+}
+
+#[test]
 fn an_instance_may_serve_a_single_request() {
     assert_eq!(
         function(&tool("instance_reuse = false"))
@@ -84,6 +106,8 @@ fn absurd_values_are_refused_with_their_range() {
         ("memory_limit = \"5GiB\"", "from 1MiB to 4GiB"),
         ("timeout = \"0s\"", "from 10ms to 1h"),
         ("timeout = \"2h\"", "from 10ms to 1h"),
+        ("every = \"999ms\"", "from 1s to 24h"),
+        ("every = \"25h\"", "from 1s to 24h"),
         ("cpu_limit = \"5ms\"", "from 10ms to 1h"),
         ("max_concurrency = 0", "from 1 to 10000"),
         ("queue = 1000000", "from 0 to 100000"),
@@ -128,7 +152,8 @@ fn what_does_not_parse_is_refused_with_an_example() {
         ("methods = [\"get\"]", "`get` is no method"),
         ("methods = [\"GET\", \"GET\"]", "twice"),
         ("memmory_limit = 1", "did you mean `memory_limit`?"),
-        ("every = \"1m\"", "unknown key"),
+        ("evry = \"1m\"", "did you mean `every`?"),
+        ("every = 15", "`every = \"15s\"`"),
     ] {
         assert_fault(
             &faults(&tool(setting)),
@@ -149,6 +174,8 @@ fn what_is_suggested_is_accepted() {
         "memory_limit = -1",
         "memory_limit = true",
         "memory_limit = \"lots\"",
+        "every = 0",
+        "every = 90",
         "timeout = 5",
         "timeout = 50000",
         "timeout = -5",

@@ -45,6 +45,29 @@ fn a_private_endpoint_has_no_route() {
 }
 
 #[test]
+fn a_scheduled_component_needs_no_trigger() {
+    let scheduled = |every: &str| {
+        format!("[component.c]\nsource = \"c.wasm\"\n[component.c.tool.flowviz]\n{every}")
+    };
+    let alone = scheduled("every = \"1m\"");
+    for triggers in [
+        "",
+        "[[trigger.http]]\nroute = { private = true }\ncomponent = \"c\"",
+    ] {
+        let rest = format!("{alone}\n{triggers}");
+        let app = parse_with(&rest, &Inputs::default()).unwrap();
+        assert!(app.warnings.is_empty(), "{:?}", app.warnings);
+        assert!(app.routes.is_empty());
+    }
+    assert_fault(
+        &parse_with(&scheduled(""), &Inputs::default())
+            .unwrap_err()
+            .to_string(),
+        &["`trigger` is missing"],
+    );
+}
+
+#[test]
 fn an_inline_component_is_a_component() {
     let app = parse("[[trigger.http]]\nroute = \"/x\"\ncomponent = { source = \"x.wasm\" }\n[[trigger.http]]\nid = \"named\"\nroute = \"/y\"\n[trigger.http.component]\nsource = \"y.wasm\"\n[trigger.http.component.tool.flowviz]\nqueue = 1").unwrap();
     let ids: Vec<_> = app.functions.iter().map(|f| f.id.as_ref()).collect();

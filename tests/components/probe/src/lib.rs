@@ -43,6 +43,15 @@ async fn handle(request: Request) -> Result<Response<Body>> {
         _ => "/request".to_owned(),
     };
     let query = request.uri().query().unwrap_or_default().to_owned();
+    // The host's own calls all have the same path: they do what the environment says.
+    let scheduled = request.headers().get("x-flowviz-scheduled");
+    let (path, query) = match (scheduled, std::env::var("SCHEDULED")) {
+        (Some(_), Ok(what)) => match what.split_once('?') {
+            Some((path, query)) => (path.to_owned(), query.to_owned()),
+            None => (what, query),
+        },
+        _ => (path, query),
+    };
     let number = || query.parse::<u64>().unwrap_or_default();
     match path.as_str() {
         "/ok" => text("ok"),
@@ -53,14 +62,12 @@ async fn handle(request: Request) -> Result<Response<Body>> {
                 .status(status)
                 .body(whole(Bytes::new()))?)
         }
-        // Everything the guest was given.
-        "/request" => json_response(&json!({
-            "method": request.method().as_str(),
-            "uri": request.uri().to_string(),
-            "headers": request.headers().iter().map(|(name, value)| {
-                (name.to_string(), Value::from(String::from_utf8_lossy(value.as_bytes())))
-            }).collect::<serde_json::Map<_, _>>(),
-        })),
+        "/request" => json_response(&seen(&request)),
+        // The same, for a call whose response nobody sees.
+        "/print-request" => {
+            println!("{}", seen(&request));
+            text("printed")
+        }
         "/echo" => {
             let body = request
                 .into_body()
@@ -178,6 +185,19 @@ async fn handle(request: Request) -> Result<Response<Body>> {
             .status(404)
             .body(whole(Bytes::from_static(b"no such probe")))?),
     }
+}
+
+/// Everything the guest was given.
+fn seen(request: &Request) -> Value {
+    let headers = request.headers().iter().map(|(name, value)| {
+        let value = String::from_utf8_lossy(value.as_bytes());
+        (name.to_string(), Value::from(value))
+    });
+    json!({
+        "method": request.method().as_str(),
+        "uri": request.uri().to_string(),
+        "headers": headers.collect::<serde_json::Map<_, _>>(),
+    })
 }
 
 fn whole(bytes: Bytes) -> Body {

@@ -1,8 +1,9 @@
 //! Straight into PostgreSQL by COPY, for large databases: all of the plan in one transaction, as the tables' owner.
 //!
-//! What slows a row down is taken off for the transaction and put back as it was: the triggers on INSERT (the plan keeps their
+//! What slows a row down is taken off for the transaction and put back as it was: the triggers after INSERT (the plan keeps their
 //! rules and brings the statuses with it), the foreign keys and the secondary indexes (checked and built in one go at the end).
-//! Until it commits nobody else gets at the tables; if it fails, nothing has happened.
+//! Which there are is read from the catalog, and columns that we don't name get their defaults: a later migration needs no change
+//! here. Until it commits nobody else gets at the tables, nor at those that their keys refer to; if it fails, nothing has happened.
 //!
 //! Loaded rows have no events in the audit log: nobody did what they tell.
 
@@ -19,29 +20,63 @@ use tokio::sync::mpsc;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Config, NoTls, Transaction};
 
+use crate::chain::chain;
 use crate::plan::Plan;
 use rows::Chunk;
-use schema::Schema;
+use schema::{Schema, TABLES};
 
 /// Bytes that go to the server at once.
 const PIECE: usize = 1 << 20;
 
+/// Whoever waits for a table's lock makes all others wait behind: not longer than this.
+const LOCK_WITHIN: Duration = Duration::from_secs(30);
+
 /// Why nothing was loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum BulkError {
-    #[error("the database can't be reached: {0}")]
-    Connect(#[source] tokio_postgres::Error),
+    #[error("the database can't be reached: {}", chain(.0))]
+    Connect(tokio_postgres::Error),
 
     #[error(
         "lots of this day and prefix are in the database already ({0}): choose another --day or --code-prefix"
     )]
     Exists(String),
 
-    #[error("the database refuses: {}", .0.as_db_error().map_or_else(|| .0.to_string(), ToString::to_string))]
-    Database(#[from] tokio_postgres::Error),
+    #[error(
+        "the tables are in use: somebody has held one for {} s; nothing was loaded",
+        LOCK_WITHIN.as_secs()
+    )]
+    InUse,
+
+    #[error("nothing was loaded, since this would not be what it was: {0}")]
+    Schema(String),
+
+    #[error("the database refuses: {}", told(.0))]
+    Database(tokio_postgres::Error),
+
+    #[error("all is loaded, but VACUUM failed: {}", told(.0))]
+    Vacuum(tokio_postgres::Error),
 
     #[error("the plan's days end before its lots do")]
     Calendar,
+}
+
+impl From<tokio_postgres::Error> for BulkError {
+    fn from(error: tokio_postgres::Error) -> Self {
+        Self::Database(error)
+    }
+}
+
+/// What it is at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Until nobody else uses the tables.
+    Waiting,
+    /// So many more lots are there, with all that belongs to them.
+    Lots(u64),
+    /// Indexes are built, keys are checked.
+    Schema,
+    Vacuum,
 }
 
 /// What was loaded.
@@ -57,12 +92,12 @@ pub struct Loaded {
     pub analyze_seconds: f64,
 }
 
-/// Loads the plan. The rows are signed by the user with this email, if there is one. `progress` hears of the lots as they go.
+/// Loads the plan. The rows are signed by the user with this email, if there is one. `progress` hears how far it has got.
 pub async fn load(
     plan: &Plan,
     target: &Config,
     email: &str,
-    mut progress: impl FnMut(u64),
+    mut progress: impl FnMut(Stage),
 ) -> Result<Loaded, BulkError> {
     let (mut client, connection) = target.connect(NoTls).await.map_err(BulkError::Connect)?;
     let connection = tokio::spawn(connection);
@@ -76,12 +111,10 @@ pub async fn load(
 
     let mut loaded = Loaded::default();
     let transaction = client.transaction().await?;
+    progress(Stage::Waiting);
+    lock(&transaction).await?;
     let begun = Instant::now();
-    // Large enough to build an index without merging from disk; only for this transaction.
-    transaction
-        .batch_execute("SET LOCAL maintenance_work_mem = '512MB'")
-        .await?;
-    let schema = Schema::strip(&transaction).await?;
+    let schema = Schema::strip(&transaction).await.map_err(in_use)?;
     let mut chunks = generate(plan.clone(), operator);
     while let Some(chunk) = chunks.recv().await {
         let chunk = chunk?;
@@ -90,25 +123,48 @@ pub async fn load(
         loaded.lots += lots;
         loaded.links += copy(&transaction, rows::LINKS, chunk.links).await?;
         loaded.decisions += copy(&transaction, rows::DECISIONS, chunk.decisions).await?;
-        progress(lots);
+        progress(Stage::Lots(lots));
     }
     loaded.copy_seconds = seconds_since(begun);
 
     let begun = Instant::now();
-    schema.restore(&transaction).await.map_err(taken)?;
+    progress(Stage::Schema);
+    schema.restore(&transaction).await?;
     transaction.commit().await?;
     loaded.schema_seconds = seconds_since(begun);
 
     let begun = Instant::now();
+    progress(Stage::Vacuum);
     // As autovacuum would leave them: statistics for the planner, and pages that index-only scans needn't visit.
     client
-        .batch_execute("VACUUM (ANALYZE) production_runs, lots, lot_genealogy, qc_decisions")
-        .await?;
+        .batch_execute(&format!("VACUUM (ANALYZE) {}", TABLES.join(", ")))
+        .await
+        .map_err(BulkError::Vacuum)?;
     loaded.analyze_seconds = seconds_since(begun);
     drop(client);
     // It ended well, or the last statement would have failed.
     _ = connection.await;
     Ok(loaded)
+}
+
+/// All at once, so that nobody writes, and no migration changes the tables, between a look at the catalog and the end.
+async fn lock(transaction: &Transaction<'_>) -> Result<(), BulkError> {
+    let (within, tables) = (LOCK_WITHIN.as_millis(), TABLES.join(", "));
+    // The memory lets an index be built without merging from disk. All of it is for this transaction only.
+    let statements = format!(
+        "SET LOCAL maintenance_work_mem = '512MB';
+         SET LOCAL statement_timeout = 0;
+         SET LOCAL lock_timeout = {within};
+         LOCK TABLE {tables} IN ACCESS EXCLUSIVE MODE"
+    );
+    transaction.batch_execute(&statements).await.map_err(in_use)
+}
+
+fn in_use(error: tokio_postgres::Error) -> BulkError {
+    match error.code() {
+        Some(&SqlState::LOCK_NOT_AVAILABLE) => BulkError::InUse,
+        _ => error.into(),
+    }
 }
 
 /// Makes the next day while the server takes the one before. No more than that is held in memory.
@@ -172,6 +228,13 @@ impl fmt::Display for Loaded {
             "rows {copy:.1} s, indexes and keys {schema:.1} s, vacuum and statistics {analyze:.1} s"
         )
     }
+}
+
+/// What the server says, or what went wrong on the way to it.
+fn told(error: &tokio_postgres::Error) -> String {
+    error
+        .as_db_error()
+        .map_or_else(|| chain(error), ToString::to_string)
 }
 
 fn seconds_since(begun: Instant) -> f64 {

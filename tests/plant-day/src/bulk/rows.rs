@@ -13,7 +13,7 @@ use uuid::{Builder, Uuid};
 use crate::dice::Dice;
 use crate::kinds::{LotType, SCENARIO, Status, Verdict};
 use crate::lot::Lot;
-use crate::plan::{Day, Plan, SHIFT, SHIFT_BEGINS_AT};
+use crate::plan::{DAILY_TARGET, Day, Plan, SHIFT, SHIFT_BEGINS_AT};
 use crate::units::Kilograms;
 
 pub(super) const RUNS: &str = "COPY production_runs (id, run_code, scenario_id, operator_id, status, daily_target_kg, started_at, \
@@ -165,14 +165,13 @@ impl Writer<'_> {
         let by_type: serde_json::Map<_, _> = LotType::ALL
             .map(|lot_type| (lot_type.as_str().to_owned(), of_type(lot_type).into()))
             .into_iter()
-            .filter(|(_, count): &(_, serde_json::Value)| *count != 0)
             .collect();
         let decided = |verdict: Verdict| {
             let all = lots.iter().flat_map(|lot| &lot.decisions);
             all.filter(|decision| decision.verdict == verdict).count()
         };
         let hours = u32::try_from(SHIFT.as_secs() / 3600).ok()?;
-        let per_hour = Kilograms::hundredths(total.in_hundredths() / hours);
+        let per_hour = Kilograms::hundredths((total.in_hundredths() + hours / 2) / hours);
         let summary = json!({
             "duration_minutes": SHIFT.as_secs() / 60,
             "total_lots": lots.len(),
@@ -190,7 +189,7 @@ impl Writer<'_> {
         row(
             &mut rows,
             format_args!(
-                "{id}\t{code}\t{SCENARIO}\t{operator}\tCOMPLETED\t1000.00\t{began}\t{ended}\t{summary}"
+                "{id}\t{code}\t{SCENARIO}\t{operator}\tCOMPLETED\t{DAILY_TARGET}\t{began}\t{ended}\t{summary}"
             ),
         );
         Some(rows)

@@ -1,62 +1,60 @@
 //! What makes every single row slow, taken off the tables and put back as it was.
+//!
+//! It is found in the catalog, and the catalog is compared at the end: either the tables are defined as they were, or nothing is
+//! committed.
 
-use tokio_postgres::{Error, SimpleQueryMessage, Transaction};
+use std::collections::BTreeSet;
 
-/// The triggers that fire on INSERT, the foreign keys and the secondary indexes of the tables that are loaded: how to take each
-/// off, and how to put it back exactly as it is now. Triggers that guard against changes (`qc_decisions_append_only`) don't fire
-/// on INSERT and stay where they are. Unique keys and exclusion stay too: they find what is there already.
-///
-/// `tgtype & 4`: it fires on INSERT. A trigger is enabled for ordinary sessions, for replicas or always.
-const FIND: &str = "
-WITH loaded AS (
-    SELECT unnest(ARRAY['production_runs', 'lots', 'lot_genealogy', 'qc_decisions']::regclass[]) AS id
-)
-SELECT 1 AS place,
-    format('ALTER TABLE %s DISABLE TRIGGER %I', tgrelid::regclass, tgname) AS off,
-    format('ALTER TABLE %s ENABLE %s TRIGGER %I', tgrelid::regclass,
-        CASE tgenabled WHEN 'A' THEN 'ALWAYS' WHEN 'R' THEN 'REPLICA' ELSE '' END, tgname) AS back
-FROM pg_trigger JOIN loaded ON loaded.id = tgrelid
-WHERE NOT tgisinternal AND tgtype & 4 <> 0 AND tgenabled <> 'D'
-UNION ALL
-SELECT 3,
-    format('ALTER TABLE %s DROP CONSTRAINT %I', conrelid::regclass, conname),
-    format('ALTER TABLE %s ADD CONSTRAINT %I %s', conrelid::regclass, conname, pg_get_constraintdef(pg_constraint.oid))
-FROM pg_constraint JOIN loaded ON loaded.id = conrelid
-WHERE contype = 'f'
-UNION ALL
-SELECT 2,
-    format('DROP INDEX %s', indexrelid::regclass),
-    pg_get_indexdef(indexrelid)
-FROM pg_index JOIN loaded ON loaded.id = indrelid
-WHERE NOT indisunique AND NOT indisexclusion
-ORDER BY place, back";
+use tokio_postgres::{Error, Transaction};
 
-/// What was taken off.
+use super::BulkError;
+
+const REMOVABLE: &str = include_str!("removable.sql");
+const DEFINITIONS: &str = include_str!("definitions.sql");
+
+/// The tables that are loaded: nothing else of the schema is known by its name.
+pub(super) const TABLES: [&str; 4] = ["production_runs", "lots", "lot_genealogy", "qc_decisions"];
+
+/// What was taken off, and how the tables were defined before.
 #[derive(Debug)]
 pub(super) struct Schema {
     back: Vec<String>,
+    before: BTreeSet<String>,
 }
 
 // === impl Schema ===
 
 impl Schema {
+    /// The tables must be locked: nobody else changes their definitions in between.
     pub(super) async fn strip(transaction: &Transaction<'_>) -> Result<Self, Error> {
-        let mut back = Vec::new();
-        let mut off = Vec::new();
-        for message in transaction.simple_query(FIND).await? {
-            if let SimpleQueryMessage::Row(row) = message {
-                off.extend(row.get("off").map(str::to_owned));
-                back.extend(row.get("back").map(str::to_owned));
-            }
+        let before = definitions(transaction).await?;
+        let rows = transaction.query(REMOVABLE, &[&&TABLES[..]]).await?;
+        let (mut off, mut back) = (Vec::new(), Vec::new());
+        for row in rows {
+            off.push(row.try_get::<_, String>("off")?);
+            back.push(row.try_get("back")?);
         }
         transaction.batch_execute(&off.join(";")).await?;
-        Ok(Self { back })
+        Ok(Self { back, before })
     }
 
-    pub(super) async fn restore(self, transaction: &Transaction<'_>) -> Result<(), Error> {
+    pub(super) async fn restore(self, transaction: &Transaction<'_>) -> Result<(), BulkError> {
+        // A constraint that was deferred, and stayed, is checked now: a table with checks to come can't be altered.
+        transaction
+            .batch_execute("SET CONSTRAINTS ALL IMMEDIATE")
+            .await?;
         for statement in self.back {
             transaction.batch_execute(&statement).await?;
         }
-        Ok(())
+        let after = definitions(transaction).await?;
+        match self.before.symmetric_difference(&after).next() {
+            None => Ok(()),
+            Some(changed) => Err(BulkError::Schema(changed.clone())),
+        }
     }
+}
+
+async fn definitions(transaction: &Transaction<'_>) -> Result<BTreeSet<String>, Error> {
+    let rows = transaction.query(DEFINITIONS, &[&&TABLES[..]]).await?;
+    rows.iter().map(|row| row.try_get("definition")).collect()
 }

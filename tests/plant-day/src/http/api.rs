@@ -1,7 +1,6 @@
 //! A client of the WMS that doesn't give up at the first trouble: it waits as long as it is told to, repeats what got no answer
 //! with the same key, and logs in again before its token ends.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
@@ -9,9 +8,11 @@ use reqwest::header::{HeaderMap, RETRY_AFTER};
 use reqwest::{Client, Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep};
 
 use super::counts::{Counts, Kind};
+use super::line::Lines;
+use crate::chain::chain;
 
 /// How long a request is repeated that gets no answer, or a 503: a host or a pooler starts again in that time.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -22,6 +23,8 @@ const TOKEN_USED_FOR: Duration = Duration::from_secs(25 * 60);
 
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// After a 429 that doesn't say how long.
+const LIMITED_PAUSE: Duration = Duration::from_secs(1);
 
 /// Who logs in.
 #[derive(Clone)]
@@ -55,7 +58,10 @@ pub enum Unanswered {
     Address(String),
 
     #[error("no answer for {} s: {}", PATIENCE.as_secs(), chain(.0))]
-    Connection(#[source] reqwest::Error),
+    Connection(reqwest::Error),
+
+    #[error("nothing but {status} for {} s: {detail}", PATIENCE.as_secs())]
+    Unavailable { status: StatusCode, detail: String },
 
     #[error("{email} can't log in: {status} {detail}")]
     Login {
@@ -71,8 +77,7 @@ pub(super) struct Api {
     base: String,
     credentials: Credentials,
     token: Mutex<Option<Token>>,
-    /// Until when the server wants to hear no more of a kind.
-    paused: std::sync::Mutex<BTreeMap<Kind, Instant>>,
+    lines: Lines,
     pub counts: Counts,
 }
 
@@ -105,9 +110,28 @@ impl Api {
             base: url.trim_end_matches('/').to_owned(),
             credentials,
             token: Mutex::new(None),
-            paused: std::sync::Mutex::default(),
+            lines: Lines::default(),
             counts: Counts::default(),
         })
+    }
+
+    /// Can this user log in at all? Before anything else, so that a wrong password is one error and not thousands.
+    pub async fn login(&self) -> Result<(), Unanswered> {
+        self.token(None).await.map(drop)
+    }
+
+    /// What isn't as it should be, for the progress line.
+    pub fn note(&self) -> String {
+        let waiting = self.lines.waiting();
+        let mut notes = Vec::new();
+        if !waiting.is_empty() {
+            notes.push(format!(
+                "waiting for the rate limit: {}",
+                waiting.join(", ")
+            ));
+        }
+        notes.extend(Some(self.counts.troubles()).filter(|troubles| !troubles.is_empty()));
+        notes.join("; ")
     }
 
     /// Asks as a user who is logged in.
@@ -143,7 +167,8 @@ impl Api {
             key: None,
         };
         let answer = self.send(&login, None).await?;
-        let Some(text) = answer.body.get("token").and_then(Value::as_str) else {
+        let text = answer.body.get("token").and_then(Value::as_str);
+        let Some(text) = text.filter(|_| answer.status.is_success()) else {
             return Err(Unanswered::Login {
                 email: email.clone(),
                 status: answer.status,
@@ -159,21 +184,30 @@ impl Api {
 
     /// Sends it until there is an answer that repeating wouldn't change.
     async fn send(&self, request: &Request, token: Option<&str>) -> Result<Answer, Unanswered> {
+        let line = self.lines.of(request.kind);
+        let mut turn = line.pass().await;
         let mut pause = FIRST_PAUSE;
         let mut troubled_since = None;
         loop {
-            self.wait(request.kind).await;
             let outcome = self.once(request, token).await;
+            if let Ok(answer) = &outcome
+                && answer.status == StatusCode::TOO_MANY_REQUESTS
+            {
+                let until = Instant::now() + answer.retry_after().unwrap_or(LIMITED_PAUSE);
+                let first = match turn.take() {
+                    Some(first) => first,
+                    None => line.enter().await,
+                };
+                line.wait(&first, until).await;
+                turn = Some(first);
+                troubled_since = None;
+                continue;
+            }
             let since = *troubled_since.get_or_insert_with(Instant::now);
             let is_out_of_patience = since.elapsed() > PATIENCE;
             match outcome {
-                Ok(answer) if answer.status == StatusCode::TOO_MANY_REQUESTS => {
-                    // All others of this kind would hear the same.
-                    self.pause(request.kind, answer.retry_after().unwrap_or(pause));
-                    troubled_since = None;
-                    continue;
-                }
-                Ok(answer) if !answer.is_for_now() || is_out_of_patience => return Ok(answer),
+                Ok(answer) if !answer.is_for_now() => return Ok(answer),
+                Ok(answer) if is_out_of_patience => return answer.in_the_end(),
                 Err(error) if is_out_of_patience => return Err(Unanswered::Connection(error)),
                 Ok(answer) => sleep(answer.retry_after().unwrap_or(pause)).await,
                 Err(_) => sleep(pause).await,
@@ -204,26 +238,6 @@ impl Api {
         }
         answer
     }
-
-    async fn wait(&self, kind: Kind) {
-        let until = self.paused().get(&kind).copied();
-        if let Some(until) = until {
-            sleep_until(until).await;
-        }
-    }
-
-    fn pause(&self, kind: Kind, pause: Duration) {
-        let until = Instant::now() + pause;
-        let mut paused = self.paused();
-        let now = paused.entry(kind).or_insert(until);
-        *now = until.max(*now);
-    }
-
-    fn paused(&self) -> std::sync::MutexGuard<'_, BTreeMap<Kind, Instant>> {
-        self.paused
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
-    }
 }
 
 // === impl Answer ===
@@ -252,9 +266,21 @@ impl Answer {
         }
     }
 
+    /// What passes and hasn't: a server that is away, or a conflict after all.
+    fn in_the_end(self) -> Result<Self, Unanswered> {
+        if self.status == StatusCode::CONFLICT {
+            return Ok(self);
+        }
+        Err(Unanswered::Unavailable {
+            status: self.status,
+            detail: self.detail(),
+        })
+    }
+
+    /// In seconds, as our host says it; at once would be too soon.
     fn retry_after(&self) -> Option<Duration> {
         let seconds = self.headers.get(RETRY_AFTER)?.to_str().ok()?.parse().ok()?;
-        Some(Duration::from_secs(seconds))
+        Some(Duration::from_secs(seconds).max(FIRST_PAUSE))
     }
 
     /// The problem's slug: `lot-code-taken`.
@@ -288,14 +314,4 @@ impl Answer {
             .get("idempotency-replayed")
             .is_some_and(|value| value == "true")
     }
-}
-
-fn chain(error: &reqwest::Error) -> String {
-    let mut causes = vec![error.to_string()];
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        causes.push(cause.to_string());
-        source = cause.source();
-    }
-    causes.join(": ")
 }

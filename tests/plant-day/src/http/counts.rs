@@ -33,6 +33,18 @@ pub enum Outcome {
     Skipped,
 }
 
+/// How it ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum End {
+    /// Every step was tried that could be.
+    Complete,
+    /// By Ctrl-C.
+    Interrupted,
+    /// Nobody answered any more.
+    Unanswered,
+}
+
 /// Failures that are told word for word.
 const TOLD: usize = 5;
 
@@ -58,8 +70,7 @@ struct Inner {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Summary {
     pub run_code: Option<String>,
-    /// Ended by Ctrl-C.
-    pub interrupted: bool,
+    pub ended: End,
     pub seconds: f64,
     /// Answers of any status.
     pub requests: u64,
@@ -73,7 +84,7 @@ pub struct Summary {
     pub failures: Vec<String>,
 }
 
-/// Of all answers of one kind, from the request's first byte to the answer's last.
+/// Of the answers of one kind that are 2xx, from the request's first byte to the answer's last. Refusals are quick, and would flatter.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Latency {
     pub p50: f64,
@@ -84,7 +95,15 @@ pub struct Latency {
 // === impl Kind ===
 
 impl Kind {
-    fn as_str(self) -> &'static str {
+    pub(super) const ALL: [Self; 5] = [
+        Self::Login,
+        Self::Run,
+        Self::Lot,
+        Self::Decision,
+        Self::Traceability,
+    ];
+
+    pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Login => "login",
             Self::Run => "run",
@@ -126,7 +145,9 @@ impl Counts {
         let answers = inner.answers.entry(kind).or_default();
         *answers.entry(status.to_string()).or_default() += 1;
         let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-        if let Ok(new) = Histogram::new(DIGITS) {
+        if (200..300).contains(&status)
+            && let Ok(new) = Histogram::new(DIGITS)
+        {
             // It grows as it has to.
             _ = inner.latencies.entry(kind).or_insert(new).record(micros);
         }
@@ -171,7 +192,7 @@ impl Counts {
         )
     }
 
-    pub(super) fn summary(&self, run_code: Option<String>, interrupted: bool) -> Summary {
+    pub(super) fn summary(&self, run_code: Option<String>, ended: End) -> Summary {
         let inner = self.inner();
         let seconds = self.begun.elapsed().as_secs_f64();
         let answered = inner.answers.values().flatten();
@@ -182,7 +203,7 @@ impl Counts {
         let millis = |micros: u64| Duration::from_micros(micros).as_secs_f64() * 1000.0;
         Summary {
             run_code,
-            interrupted,
+            ended,
             seconds,
             requests,
             requests_per_second: requests as f64 / seconds,
@@ -219,6 +240,12 @@ impl Summary {
             .filter_map(|of_kind| of_kind.get(&outcome))
             .sum()
     }
+
+    /// Answers that said to wait for the rate limit.
+    pub fn limited(&self) -> u64 {
+        let limited = |answers: &BTreeMap<String, u64>| answers.get("429").copied();
+        self.answers.values().filter_map(limited).sum()
+    }
 }
 
 impl fmt::Display for Summary {
@@ -230,29 +257,36 @@ impl fmt::Display for Summary {
             ..
         } = self;
         let run = self.run_code.as_deref().unwrap_or("none");
-        let ended = if self.interrupted {
-            ", interrupted"
-        } else {
-            ""
+        let ended = match self.ended {
+            End::Complete => "",
+            End::Interrupted => ", interrupted",
+            End::Unanswered => ", given up",
         };
         writeln!(f, "production run: {run}{ended}")?;
         writeln!(
             f,
             "{requests} requests in {seconds:.1} s, {requests_per_second:.0}/s"
         )?;
-        for (kind, answers) in &self.answers {
-            let outcomes = self.outcomes.get(kind).into_iter().flatten();
+        for kind in Kind::ALL {
+            let outcomes = self.outcomes.get(&kind).into_iter().flatten();
             let outcomes = listed(outcomes.map(|(outcome, count)| (outcome.as_str(), *count)));
-            let answers = listed(
-                answers
-                    .iter()
-                    .map(|(status, count)| (status.as_str(), *count)),
-            );
+            let answers = self.answers.get(&kind).into_iter().flatten();
+            let answers = listed(answers.map(|(status, count)| (status.as_str(), *count)));
+            if outcomes.is_empty() && answers.is_empty() {
+                continue;
+            }
             write!(f, "{:<13} {outcomes} ({answers})", kind.as_str())?;
-            if let Some(Latency { p50, p99, max }) = self.latency_ms.get(kind) {
+            if let Some(Latency { p50, p99, max }) = self.latency_ms.get(&kind) {
                 write!(f, "; p50 {p50:.1} ms, p99 {p99:.1} ms, max {max:.1} ms")?;
             }
             writeln!(f)?;
+        }
+        if self.limited() > 0 {
+            writeln!(
+                f,
+                "the rate limit was met {} times (429) and waited for: a host for load tests runs with FLOWVIZ_RATE_LIMITS=off",
+                self.limited()
+            )?;
         }
         for failure in &self.failures {
             writeln!(f, "failed: {failure}")?;

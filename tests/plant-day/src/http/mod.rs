@@ -2,27 +2,38 @@
 //!
 //! Each write has an `Idempotency-Key` made of the plan and the step, so that repeating one that got no answer is safe, and so is
 //! running the same plan again: what was done is replayed, what wasn't is done.
+//!
+//! A server that limits rates is waited for. One that doesn't answer at all for a minute ends it.
 
 mod api;
 mod counts;
+mod line;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::convert::Infallible;
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
+use tokio::sync::Notify;
 
 pub use api::{Credentials, Unanswered};
-pub use counts::{Kind, Latency, Outcome, Summary};
+pub use counts::{End, Kind, Latency, Outcome, Summary};
 
 use crate::drive::{Done, drive};
 use crate::kinds::SCENARIO;
 use crate::lot::{Decision, Lot};
-use crate::plan::Plan;
+use crate::plan::{DAILY_TARGET, Plan};
 use crate::progress::Progress;
 use crate::step::{Action, Step};
 use api::{Answer, Api, Request};
+
+/// How often the progress line is written anew: also while everybody waits.
+const TICK: Duration = Duration::from_millis(500);
 
 /// Which of a plan's lists of steps is taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,8 +62,12 @@ pub enum HttpError {
     #[error(transparent)]
     Unanswered(#[from] Unanswered),
 
-    #[error("the production run: {status} {detail}")]
-    Run { status: StatusCode, detail: String },
+    #[error("the production run can't be {done}: {status} {detail} (with --no-run there is none)")]
+    Run {
+        done: &'static str,
+        status: StatusCode,
+        detail: String,
+    },
 }
 
 /// One plan being taken.
@@ -60,10 +75,12 @@ struct Shift {
     api: Api,
     /// Names the plan in keys.
     name: String,
-    run: Option<Run>,
+    run: OnceLock<Run>,
     /// The ids of lots, by their number in the plan.
     ids: Mutex<HashMap<u64, String>>,
     progress: Progress,
+    /// Nobody answers: there is no use in going on.
+    is_unanswered: Notify,
 }
 
 struct Run {
@@ -71,33 +88,45 @@ struct Run {
     code: String,
 }
 
-/// Takes the plan's steps until all are done or `stop` comes.
+/// Takes the plan's steps until all are done, `stop` comes, or nobody answers.
 pub async fn run(
     plan: &Plan,
     options: Options,
     stop: impl Future<Output = ()>,
 ) -> Result<Summary, HttpError> {
-    let mut shift = Shift {
-        api: Api::of(&options.url, options.credentials)?,
-        name: name(plan, options.what),
-        run: None,
+    let Options {
+        url,
+        credentials,
+        connections,
+        what,
+        with_run,
+    } = options;
+    let shift = Shift {
+        api: Api::of(&url, credentials)?,
+        name: name(plan, what),
+        run: OnceLock::new(),
         ids: Mutex::default(),
-        progress: Progress::of(expected(plan, options.what), "steps"),
+        progress: Progress::of(expected(plan, what), "steps"),
+        is_unanswered: Notify::new(),
     };
-    if options.with_run {
-        shift.run = Some(shift.open_run(plan).await?);
-    }
-    let (work, skip) = (|step| shift.take(step), |step: &Step| shift.skip(step));
-    let all = match options.what {
-        What::DataSet => drive(plan.steps(), options.connections, stop, work, skip).await,
-        What::Mix => drive(plan.mix(), options.connections, stop, work, skip).await,
+    let work = async {
+        shift.api.login().await?;
+        if with_run {
+            shift.open_run(plan).await?;
+        }
+        let end = shift.take_all(plan, what, connections, stop).await;
+        if let (End::Complete, Some(run)) = (end, shift.run.get()) {
+            shift.complete(run).await?;
+        }
+        Ok(end)
     };
-    if all && let Some(run) = &shift.run {
-        shift.complete(run).await?;
-    }
+    let outcome: Result<End, HttpError> = tokio::select! {
+        outcome = work => outcome,
+        never = shift.tick() => match never {},
+    };
     shift.progress.finish();
-    let code = shift.run.as_ref().map(|run| run.code.clone());
-    Ok(shift.api.counts.summary(code, !all))
+    let code = shift.run.get().map(|run| run.code.clone());
+    Ok(shift.api.counts.summary(code, outcome?))
 }
 
 /// For the progress: days are alike, so that one tells how many steps a long plan has.
@@ -126,14 +155,49 @@ fn name(plan: &Plan, what: What) -> String {
 // === impl Shift ===
 
 impl Shift {
-    async fn open_run(&self, plan: &Plan) -> Result<Run, HttpError> {
+    async fn take_all(
+        &self,
+        plan: &Plan,
+        what: What,
+        connections: usize,
+        stop: impl Future<Output = ()>,
+    ) -> End {
+        let early = OnceLock::new();
+        let stop = async {
+            let end = tokio::select! {
+                () = stop => End::Interrupted,
+                () = self.is_unanswered.notified() => End::Unanswered,
+            };
+            early.get_or_init(|| end);
+        };
+        let (work, skip) = (|step| self.take(step), |step: &Step| self.skip(step));
+        let is_complete = match what {
+            What::DataSet => drive(plan.steps(), connections, stop, work, skip).await,
+            What::Mix => drive(plan.mix(), connections, stop, work, skip).await,
+        };
+        match early.get() {
+            Some(end) if !is_complete => *end,
+            _ => End::Complete,
+        }
+    }
+
+    async fn tick(&self) -> Infallible {
+        loop {
+            tokio::time::sleep(TICK).await;
+            self.progress.tell(self.api.note());
+        }
+    }
+
+    async fn open_run(&self, plan: &Plan) -> Result<(), HttpError> {
         let answer = self
             .api
             .ask(&Request {
                 kind: Kind::Run,
                 method: Method::POST,
                 path: "/api/production-runs".to_owned(),
-                body: Some(json!({ "scenario_id": SCENARIO, "daily_target_kg": "1000.00" })),
+                body: Some(
+                    json!({ "scenario_id": SCENARIO, "daily_target_kg": DAILY_TARGET.to_string() }),
+                ),
                 key: Some(format!("plant-day-{}-{}", self.name, plan.day)),
             })
             .await?;
@@ -144,13 +208,14 @@ impl Shift {
                 .and_then(Value::as_str)
                 .map(str::to_owned)
         };
-        match (answer.status, text("id"), text("run_code")) {
-            (StatusCode::CREATED, Some(id), Some(code)) => {
-                self.count(Kind::Run, &answer);
-                Ok(Run { id, code })
-            }
-            _ => Err(failed_run(&answer)),
-        }
+        let (StatusCode::CREATED, Some(id), Some(code)) =
+            (answer.status, text("id"), text("run_code"))
+        else {
+            return Err(failed_run("opened", &answer));
+        };
+        self.count(Kind::Run, &answer);
+        self.run.get_or_init(|| Run { id, code });
+        Ok(())
     }
 
     async fn complete(&self, run: &Run) -> Result<(), HttpError> {
@@ -165,11 +230,11 @@ impl Shift {
             })
             .await?;
         // A plan that is taken again finds its run completed.
-        if answer.status == StatusCode::OK || answer.status == StatusCode::CONFLICT {
+        if answer.status == StatusCode::OK || answer.problem() == "run-not-active" {
             self.count(Kind::Run, &answer);
             return Ok(());
         }
-        Err(failed_run(&answer))
+        Err(failed_run("completed", &answer))
     }
 
     async fn take(&self, step: Step) -> Done {
@@ -185,7 +250,7 @@ impl Shift {
         let outcome = match request {
             Ok((method, path, body)) => {
                 let is_write = body.is_some();
-                let run = self.run.as_ref().map_or("none", |run| &run.id);
+                let run = self.run.get().map_or("none", |run| &run.id);
                 let (code, nth) = (&step.lot.code, step.id.nth);
                 let key = is_write.then(|| format!("plant-day-{}-{run}-{code}-{nth}", self.name));
                 self.api
@@ -197,7 +262,10 @@ impl Shift {
                         key,
                     })
                     .await
-                    .map_err(|error| error.to_string())
+                    .map_err(|error| {
+                        self.is_unanswered.notify_one();
+                        error.to_string()
+                    })
             }
             Err(why) => Err(why),
         };
@@ -223,7 +291,7 @@ impl Shift {
                 Done::Badly
             }
         };
-        self.progress.add(1, || self.api.counts.troubles());
+        self.progress.add(1);
         done
     }
 
@@ -231,7 +299,7 @@ impl Shift {
         self.api
             .counts
             .outcome(kind(&step.action), Outcome::Skipped);
-        self.progress.add(1, || self.api.counts.troubles());
+        self.progress.add(1);
     }
 
     fn registration(&self, lot: &Lot) -> (Method, String, Option<Value>) {
@@ -243,7 +311,7 @@ impl Shift {
         let body = json!({
             "lot_code": lot.code,
             "lot_type": lot.lot_type.as_str(),
-            "production_run_id": self.run.as_ref().map(|run| &run.id),
+            "production_run_id": self.run.get().map(|run| &run.id),
             "phase_id": lot.lot_type.phase(),
             "weight_kg": lot.weight.to_string(),
             "temperature_c": lot.temperature.to_string(),
@@ -304,8 +372,9 @@ fn trace_path(lot: &Lot) -> String {
     format!("/api/traceability/{}", lot.code)
 }
 
-fn failed_run(answer: &Answer) -> HttpError {
+fn failed_run(done: &'static str, answer: &Answer) -> HttpError {
     HttpError::Run {
+        done,
         status: answer.status,
         detail: answer.detail(),
     }
