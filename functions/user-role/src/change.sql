@@ -4,23 +4,28 @@ draft AS (
     FROM actor
     CROSS JOIN jsonb_to_record($3::text::jsonb) AS d (user_id uuid, role text)
 ),
--- Locked in the order of their ids: two administrators who dismiss each other wait in line, and the second finds that the first is
--- none any more.
-admin AS (
-    SELECT users.id FROM users, draft WHERE users.role = 'ADMIN' ORDER BY users.id FOR NO KEY UPDATE OF users
+-- The user and the administrators, locked in the order of their ids: two administrators who dismiss each other wait in line, and the
+-- second finds that the first is none any more. What it then says of the user was true just before the change.
+locked AS (
+    SELECT users.id, users.role, user_json(users) AS document
+    FROM users, draft
+    WHERE users.role = 'ADMIN' OR users.id = draft.user_id
+    ORDER BY users.id
+    FOR NO KEY UPDATE OF users
 ),
 target AS (
-    SELECT users.id, user_json(users) AS document
-    FROM users
-    JOIN draft ON draft.user_id = users.id
+    SELECT locked.id, locked.document
+    FROM locked
+    JOIN draft ON draft.user_id = locked.id
 ),
 changed AS (
     UPDATE users
     SET role = draft.role
-    FROM draft
-    WHERE users.id = draft.user_id
+    FROM target
+    CROSS JOIN draft
+    WHERE users.id = target.id
         AND $4::text::boolean
-        AND (draft.role = 'ADMIN' OR EXISTS (SELECT FROM admin WHERE admin.id <> draft.user_id))
+        AND (draft.role = 'ADMIN' OR EXISTS (SELECT FROM locked WHERE locked.role = 'ADMIN' AND locked.id <> target.id))
     RETURNING users.id, user_json(users) AS document
 ),
 facts AS (

@@ -17,7 +17,9 @@ fn event(number: usize) -> Event {
         action: Some("lot.changed".to_owned()),
         entity: Some("lot".to_owned()),
         entity_id: Some(format!("00000000-0000-7000-9000-{number:012}")),
-        before: number.is_multiple_of(2).then(|| format!(r#"{{"weight_kg": "{number}.50"}}"#)),
+        before: number
+            .is_multiple_of(2)
+            .then(|| format!(r#"{{"weight_kg": "{number}.50"}}"#)),
         after: Some(format!(r#"{{"a": [1.0, 0.1, {number}], "é": null}}"#)),
         request_id: None,
     }
