@@ -196,6 +196,10 @@ async fn a_graph_ends_however_long_or_round_it_is() -> Result<()> {
             SELECT 'WIDE-' || n, CASE n WHEN 1000 THEN 'RAW' ELSE 'FG' END, 1100, jsonb_build_object('a', repeat('x', 16000)) FROM generate_series(1000, 2100) n;
             INSERT INTO lot_genealogy (parent_lot_id, child_lot_id, quantity_used_kg)
             SELECT p.id, c.id, 1 FROM lots p JOIN lots c ON c.lot_code LIKE 'WIDE-%' AND c.lot_code <> 'WIDE-1000' WHERE p.lot_code = 'WIDE-1000';
+            -- Each into all that come after: a quarter of a million links.
+            INSERT INTO lots (lot_code, lot_type, weight_kg) SELECT 'DENSE-' || n, CASE n WHEN 1000 THEN 'RAW' ELSE 'FG' END, 1000 FROM generate_series(1000, 1699) n;
+            INSERT INTO lot_genealogy (parent_lot_id, child_lot_id, quantity_used_kg)
+            SELECT p.id, c.id, 1 FROM lots p JOIN lots c ON c.lot_code LIKE 'DENSE-%' AND c.lot_code > p.lot_code WHERE p.lot_code LIKE 'DENSE-%';
             ALTER TABLE lot_genealogy ENABLE TRIGGER USER;",
         )
         .await?;
@@ -257,6 +261,15 @@ async fn a_graph_ends_however_long_or_round_it_is() -> Result<()> {
     assert_eq!(
         recall.is(200).body["affected"].as_array().map(Vec::len),
         Some(1100)
+    );
+    let dense = viewer.get(&graph("DENSE-1000", "")).await?;
+    assert_eq!(nodes(&dense.is(200).body).len(), 700);
+    assert_eq!(dense.body["truncated"], true);
+    assert_eq!(edges(&dense.body).len(), 65_537);
+    let recall = viewer.get("/api/traceability/DENSE-1000/recall").await?;
+    assert_eq!(
+        recall.is(200).body["affected"].as_array().map(Vec::len),
+        Some(699)
     );
     Ok(())
 }

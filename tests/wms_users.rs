@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use anyhow::{Context, Result};
 use flowviz_tests::{Reply, User, Wms, demo_password};
+use futures::future::join_all;
 use serde_json::{Value, json};
 
 const ADMIN: &str = "00000000-0000-0000-0000-000000000001";
@@ -281,6 +282,58 @@ async fn a_role_counts_from_the_next_call_and_one_administrator_stays() -> Resul
         let admins = "SELECT count(*) FROM users WHERE role = 'ADMIN'";
         let admins: i64 = database.query_one(admins, &[]).await?.get(0);
         assert_eq!(admins, 1);
+    }
+    Ok(())
+}
+
+/// Each event says what was before it, also where several write the same at the same time: in the order of the chain, what one left is
+/// what the next one found.
+#[tokio::test]
+async fn the_trail_of_a_user_has_no_gap() -> Result<()> {
+    let wms = Wms::start().await?;
+    let admin = User::login(&wms, "admin").await?;
+    let path = format!("/api/users/{VIEWER}/role");
+    for _ in 0..3 {
+        let roles = ["OPERATOR", "AUDITOR", "MANAGER", "ADMIN", "VIEWER"];
+        let changes = roles.map(|role| admin.put(&path, json!({ "role": role })));
+        for changed in join_all(changes).await {
+            changed?.is(200);
+        }
+    }
+    let logins = (0..5).map(|_| login(&wms, "viewer@flowviz.com", demo_password()));
+    for welcome in join_all(logins).await {
+        welcome?.is(200);
+    }
+
+    let (events, _) = admin.pages("/api/audit-events").await?;
+    let first = events.iter().find(|event| {
+        events
+            .iter()
+            .all(|other| other["hash"] != event["prev_hash"])
+    });
+    let mut trail = vec![first.context("a first event")?];
+    while let Some(next) = events
+        .iter()
+        .find(|event| event["prev_hash"] == trail[trail.len() - 1]["hash"])
+    {
+        trail.push(next);
+    }
+    assert_eq!(trail.len(), events.len());
+    for (action, field, steps) in [
+        ("user.role_changed", "role", 15),
+        ("user.logged_in", "last_login", 5),
+    ] {
+        let of_viewer = trail
+            .iter()
+            .filter(|event| event["action"] == action && event["entity_id"] == VIEWER);
+        let of_viewer: Vec<_> = of_viewer.collect();
+        assert_eq!(of_viewer.len(), steps, "{action}");
+        for pair in of_viewer.windows(2) {
+            assert_eq!(
+                pair[0]["after"][field], pair[1]["before"][field],
+                "{action}"
+            );
+        }
     }
     Ok(())
 }

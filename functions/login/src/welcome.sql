@@ -1,15 +1,13 @@
 -- Notes the login of a user, and gives the account as it is now.
 -- $1 the user's id; $2 the audit event's id; $3 the request's id.
 WITH before AS (
-    -- Locked, so that of two logins at once the second one finds the first one's time.
-    SELECT id, last_login FROM users WHERE id = $1::text::uuid FOR NO KEY UPDATE
+    SELECT last_login FROM users WHERE id = $1::text::uuid FOR NO KEY UPDATE
 ),
 welcomed AS (
     UPDATE users
     SET last_login = now(), last_seen = now()
-    FROM before
-    WHERE users.id = before.id
-    RETURNING users.id, users.role, users.last_login, user_json(users) AS person
+    WHERE id = $1::text::uuid AND EXISTS (SELECT FROM before)
+    RETURNING id, role, last_login, user_json(users) AS person
 ),
 audited AS (
     INSERT INTO audit_events (id, actor_id, actor_role, action, entity, entity_id, before, after, request_id)

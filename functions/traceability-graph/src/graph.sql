@@ -54,7 +54,8 @@ weighed AS (
 node AS MATERIALIZED (
     SELECT lot_id, depth, side, lot_code FROM weighed WHERE octets <= $5::text::bigint OR depth = 0
 ),
-edge AS (
+-- A link weighs less than 256 octets. One more than fits is taken: it tells that there are more.
+edge AS MATERIALIZED (
     SELECT link.*
     FROM node
     CROSS JOIN LATERAL (
@@ -62,6 +63,8 @@ edge AS (
         FROM lot_genealogy g WHERE g.parent_lot_id = node.lot_id OFFSET 0
     ) AS link
     WHERE link.child_lot_id IN (SELECT lot_id FROM node)
+    ORDER BY link.linked_at, link.id
+    LIMIT $5::text::bigint / 256 + 1
 )
 SELECT
     caller.role,
@@ -77,5 +80,6 @@ SELECT
         ),
         'edges', (SELECT coalesce(json_agg(edge.document ORDER BY edge.linked_at, edge.id), '[]') FROM edge),
         'truncated', (SELECT count(*) FROM reached) > (SELECT count(*) FROM node)
+            OR (SELECT count(*) FROM edge) > $5::text::bigint / 256
     )::text AS graph
 FROM caller

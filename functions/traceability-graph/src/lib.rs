@@ -15,7 +15,8 @@ use wms::{
 
 const DEPTH_MAX: usize = 50;
 
-/// What a graph may weigh before it is cut, counted as metadata and 1 KiB for each lot: the function's memory has room for it.
+/// What a graph may weigh before it is cut, counted as metadata and 1 KiB for each lot, and its links as much again: the function's memory
+/// has room for it.
 const OCTETS_MAX: usize = 16 * 1024 * 1024;
 
 names! {
@@ -47,7 +48,7 @@ struct Node {
     direction: Side,
 }
 
-/// Each lot once, ordered by depth, then code: the root comes first. Every link between two of them.
+/// Each lot once, ordered by depth, then code: the root comes first. Every link between two of them, the oldest first.
 #[derive(Serialize, JsonSchema)]
 #[schemars(crate = "wms::schemars")]
 struct Graph {

@@ -33,7 +33,6 @@ pub mod settings;
 mod sketch;
 pub mod stamp;
 mod submission;
-pub mod token;
 pub mod url;
 pub mod user;
 mod vocabulary;
@@ -47,6 +46,7 @@ pub use operation::Operation;
 pub use problem::{Kind, Problem};
 pub use reply::{Outcome, Reply, answer};
 pub use submission::Submission;
+pub use token;
 pub use vocabulary::Name;
 pub use write::{Facts, Write, Written};
 #[doc(hidden)]

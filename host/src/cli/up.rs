@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use clap::Args;
+use clap::builder::BoolishValueParser;
+use clap::{ArgAction, Args};
 use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -18,7 +19,7 @@ use super::build;
 use crate::admin::{Admin, Readiness};
 use crate::database::{Pools, Settings};
 use crate::deploy::{Loader, engine_settings};
-use crate::gateway::{Cors, Drain, Gateway, Server};
+use crate::gateway::{Cors, Drain, Gateway, Server, TrustedProxies};
 use crate::runtime::Runtime;
 use crate::telemetry::{Telemetry, logs};
 
@@ -51,6 +52,27 @@ pub struct Up {
     )]
     admin_listen: SocketAddr,
 
+    /// Keep the functions' `rate_limits`; `off` is for load tests
+    #[arg(
+        long,
+        value_name = "on|off",
+        default_value = "on",
+        env = "FLOWVIZ_RATE_LIMITS",
+        action = ArgAction::Set,
+        value_parser = BoolishValueParser::new()
+    )]
+    rate_limits: bool,
+
+    /// A proxy whose X-Forwarded-For says who the client is: an address or a network (10.0.0.0/8). May be given several times; in
+    /// the environment, separated by commas
+    #[arg(
+        long = "trusted-proxy",
+        value_name = "ADDRESS",
+        env = "FLOWVIZ_TRUSTED_PROXIES",
+        value_parser = TrustedProxies::parse
+    )]
+    trusted_proxies: Vec<TrustedProxies>,
+
     /// Run the components' build commands first
     #[arg(long)]
     build: bool,
@@ -81,9 +103,15 @@ impl Up {
         if self.build {
             build::run(&self.app.from)?;
         }
-        let app = self.app.load()?;
+        let mut app = self.app.load()?;
         for warning in &app.warnings {
             warn!("{warning}");
+        }
+        if !self.rate_limits {
+            warn!("rate limits are off (--rate-limits)");
+            for function in &mut app.functions {
+                function.rate_limits.clear();
+            }
         }
         let descriptors = raise_descriptor_limit();
         // Before compiling, which takes time: a taken port is known at once.
@@ -98,7 +126,9 @@ impl Up {
             pools: Arc::clone(&pools),
         };
         let cors = app.settings.cors_origins.clone().map(Cors::new);
-        let gateway = Arc::new(Gateway::new(loader.load(&app).await?, cors));
+        let proxies = self.trusted_proxies.into_iter().collect();
+        let gateway = Arc::new(Gateway::new(loader.load(&app).await?, cors, proxies));
+        tokio::spawn(Arc::clone(&gateway).sweep());
 
         let readiness = Readiness::new(app.settings.database.as_ref());
         if let Some(database) = app.settings.database.clone() {

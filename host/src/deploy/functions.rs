@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use http::{HeaderValue, Method, Uri};
 
-use crate::gateway::{Admission, RouteHeaders};
-use crate::manifest::{FunctionId, RouteMatch, Router};
+use crate::gateway::{Admission, RateLimits, RouteHeaders};
+use crate::manifest::{FunctionId, RouteMatch, Router, include};
 use crate::runtime::{FunctionConfig, FunctionVersion};
 use crate::telemetry::red::RouteMetrics;
 
@@ -43,6 +43,7 @@ pub struct LiveFunction {
     pub config: Arc<FunctionConfig>,
     pub version: FunctionVersion,
     pub admission: Admission,
+    pub rates: Option<RateLimits>,
     /// `None`: any.
     methods: Option<Vec<Method>>,
     allow: HeaderValue,
@@ -75,6 +76,12 @@ impl Functions {
     /// What the host calls by itself.
     pub fn scheduled(&self) -> &[Arc<ScheduledFunction>] {
         &self.scheduled
+    }
+
+    pub fn rate_limits(&self) -> impl Iterator<Item = &RateLimits> {
+        self.routes
+            .iter()
+            .filter_map(|route| route.function.rates.as_ref())
     }
 
     /// Where requests that match no route are counted.
@@ -112,6 +119,7 @@ impl LiveFunction {
         config: Arc<FunctionConfig>,
         version: FunctionVersion,
         methods: Option<Vec<Method>>,
+        rates: Option<RateLimits>,
     ) -> anyhow::Result<Self> {
         let mut allow: Vec<&str> = methods.iter().flatten().map(Method::as_str).collect();
         if allow.contains(&"GET") && !allow.contains(&"HEAD") {
@@ -122,15 +130,13 @@ impl LiveFunction {
             allow: HeaderValue::try_from(allow.join(", "))?,
             config,
             version,
+            rates,
             methods,
         })
     }
 
-    /// A function that takes GET takes HEAD.
     pub fn takes(&self, method: &Method) -> bool {
-        self.methods.as_ref().is_none_or(|methods| {
-            methods.contains(method) || (method == Method::HEAD && methods.contains(&Method::GET))
-        })
+        include(self.methods.as_deref(), method)
     }
 
     /// What `Allow` says in a 405; empty if the function takes any method.

@@ -11,7 +11,7 @@ use super::functions::{Functions, LiveFunction, LiveRoute, ScheduledFunction};
 use crate::capabilities::Grants;
 use crate::capabilities::files::MountedFiles;
 use crate::database::Pools;
-use crate::gateway::RouteHeaders;
+use crate::gateway::{RateLimits, RouteHeaders};
 use crate::manifest::{App, Function, FunctionId, Router};
 use crate::runtime::{EngineSettings, FunctionConfig, FunctionVersion, Runtime};
 use crate::telemetry::Telemetry;
@@ -119,7 +119,8 @@ impl Loader {
         self.telemetry
             .runtime
             .live(id.as_ref(), &version.digest.short());
-        let live = LiveFunction::new(config, version, function.methods.clone())?;
+        let rates = RateLimits::new(&function.rate_limits, app.settings.identity.as_ref())?;
+        let live = LiveFunction::new(config, version, function.methods.clone(), rates)?;
         Ok((Arc::new(live), compiled_in.is_some()))
     }
 
@@ -143,6 +144,11 @@ impl Loader {
                 self.telemetry
                     .red
                     .for_route(route.function.as_ref(), template, methods)?;
+            if function.rates.is_some() {
+                for method in methods {
+                    metrics.start_at_zero(method, StatusCode::TOO_MANY_REQUESTS);
+                }
+            }
             if app.settings.cors_origins.is_some() {
                 // Preflights.
                 metrics.start_at_zero(&Method::OPTIONS, StatusCode::NO_CONTENT);

@@ -50,7 +50,7 @@ impl RouteHeaders {
     }
 
     /// Puts Spin's headers in place of whatever the client sent under their names, and takes out what belongs to the connection
-    /// or would pass for a call of the host's.
+    /// or would pass for a call of the host's. `client` is who asks, even where the connection is a trusted proxy's.
     pub fn apply(
         &self,
         headers: &mut HeaderMap,

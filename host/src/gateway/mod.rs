@@ -5,18 +5,24 @@
 
 mod admission;
 mod body;
+mod client;
 mod connection;
 mod cors;
 mod headers;
+mod in_flight;
 mod problem;
+mod rates;
 mod request;
 mod schedule;
 mod server;
+mod upload;
 
 pub use admission::Admission;
 pub use body::Body;
+pub use client::TrustedProxies;
 pub use connection::Activity;
 pub use cors::Cors;
 pub use headers::RouteHeaders;
+pub use rates::RateLimits;
 pub use request::Gateway;
 pub use server::{Drain, Server};

@@ -6,6 +6,7 @@ use http::header::{ALLOW, RETRY_AFTER};
 use http::{HeaderValue, Response, StatusCode};
 
 use super::Body;
+use super::rates::TooMany;
 use crate::problem;
 
 /// Seconds that a client should wait before it tries again after an overload.
@@ -26,12 +27,16 @@ pub enum Problem {
     CpuLimit,
     MemoryLimit,
     Overloaded,
+    /// The client has asked too often. Seconds until it may again.
+    RateLimited(u64),
     Timeout,
 }
 
 // === impl Problem ===
 
 impl Problem {
+    pub const INTERRUPTED: Self = Self::BadRequest("The body ended too early.");
+
     pub fn status(&self) -> StatusCode {
         self.describe().0
     }
@@ -91,6 +96,15 @@ impl Problem {
                 "Overloaded",
                 "The function is busy, and its queue is full or too slow.",
             ),
+            Self::RateLimited(seconds) => {
+                return (
+                    S::TOO_MANY_REQUESTS,
+                    "rate-limited",
+                    "Too many requests",
+                    format!("There were too many requests. The next one is taken in {seconds} s.")
+                        .into(),
+                );
+            }
             Self::Timeout => (
                 S::GATEWAY_TIMEOUT,
                 "timeout",
@@ -112,8 +126,17 @@ impl Problem {
             Self::Overloaded => {
                 headers.insert(RETRY_AFTER, RETRY_AFTER_SECONDS);
             }
+            Self::RateLimited(seconds) => {
+                headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+            }
             _ => {}
         }
         response
+    }
+}
+
+impl From<TooMany> for Problem {
+    fn from(TooMany(seconds): TooMany) -> Self {
+        Self::RateLimited(seconds)
     }
 }

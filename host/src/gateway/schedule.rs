@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request};
 use http_body_util::BodyExt as _;
 use tokio::sync::watch;
@@ -13,7 +14,8 @@ use tokio::task::JoinSet;
 use tracing::warn;
 
 use super::headers::{self, REQUEST_ID, SCHEDULED};
-use super::request::InFlight;
+use super::in_flight::InFlight;
+use super::upload::{Upload, whole};
 use crate::deploy::{Functions, ScheduledFunction};
 
 /// All of them, at work. Dropping it cuts the runs under way.
@@ -70,7 +72,7 @@ async fn run(scheduled: &ScheduledFunction) {
         return;
     };
     let request_id = headers::request_id(&HeaderMap::new());
-    let mut request = Request::new(None);
+    let mut request = Request::new(whole(Bytes::new()));
     *request.uri_mut() = scheduled.uri.clone();
     let headers = request.headers_mut();
     headers.insert(SCHEDULED, HeaderValue::from_static("true"));
@@ -82,7 +84,7 @@ async fn run(scheduled: &ScheduledFunction) {
     let admitted =
         InFlight::admit(function, observation, request_id.clone(), started, deadline).await;
     let response = match admitted {
-        Ok(in_flight) => in_flight.run(request, deadline).await,
+        Ok(in_flight) => in_flight.run(request, &Upload::default(), deadline).await,
         Err(problem) => problem.into_response(),
     };
     let status = response.status();

@@ -11,6 +11,7 @@ use super::hosts::AllowedHosts;
 use super::limits::Limits;
 use super::metrics::MetricDeclaration;
 use super::origins::AllowedOrigins;
+use super::rates::RateLimit;
 use super::routes::RoutePattern;
 use super::secret::Secret;
 
@@ -40,6 +41,15 @@ pub struct AppSettings {
     pub database: Option<Secret>,
     /// The origins whose pages may call the functions; `None`: the host has no part in CORS.
     pub cors_origins: Option<AllowedOrigins>,
+    /// How users are told apart, for rate limits.
+    pub identity: Option<Identity>,
+}
+
+/// `identity`: whose token a request carries.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// Signs the tokens (HS256). Never empty.
+    pub jwt_secret: Secret,
 }
 
 /// One component: `[component.<id>]`.
@@ -63,6 +73,8 @@ pub struct Function {
     pub every: Option<Duration>,
     /// The methods that the function takes; `None` is all of them.
     pub methods: Option<Vec<http::Method>>,
+    /// In the manifest's order.
+    pub rate_limits: Vec<RateLimit>,
     /// In the manifest's order.
     pub metrics: Vec<MetricDeclaration>,
     pub build: Option<Build>,

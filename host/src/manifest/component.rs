@@ -8,6 +8,7 @@ use super::document::{Item, Section};
 use super::hosts::{AllowedHost, AllowedHosts};
 use super::inputs::Inputs;
 use super::metrics::MetricDeclaration;
+use super::rates::{Per, RateLimit};
 use super::secret::Secret;
 use super::settings::Settings;
 use super::variables::{Variables, is_lower_snake};
@@ -18,16 +19,24 @@ pub(super) struct Components<'a> {
     root: &'a Path,
     variables: &'a Variables,
     inputs: &'a Inputs,
+    /// The application says how users are told apart.
+    knows_users: bool,
     /// By name: two functions may share a metric if they declare it alike.
     metrics: HashMap<String, (MetricDeclaration, usize)>,
 }
 
 impl<'a> Components<'a> {
-    pub fn new(root: &'a Path, variables: &'a Variables, inputs: &'a Inputs) -> Self {
+    pub fn new(
+        root: &'a Path,
+        variables: &'a Variables,
+        inputs: &'a Inputs,
+        knows_users: bool,
+    ) -> Self {
         Self {
             root,
             variables,
             inputs,
+            knows_users,
             metrics: HashMap::new(),
         }
     }
@@ -86,6 +95,11 @@ impl<'a> Components<'a> {
             .into_iter()
             .map(|(metric, item)| self.check_shared(metric, &item))
             .collect();
+        let rate_limits = settings
+            .rate_limits
+            .into_iter()
+            .map(|(rule, item)| self.check_users(rule, &item))
+            .collect();
         let source = source?;
         let path = read_source(&source)?;
         Some(Function {
@@ -100,6 +114,7 @@ impl<'a> Components<'a> {
             limits: settings.limits,
             every: settings.every,
             methods: settings.methods,
+            rate_limits,
             metrics,
             build,
         })
@@ -214,6 +229,16 @@ impl<'a> Components<'a> {
             item.error(what, "write `scheme://host:port`, for example `https://api.example.com`; `*` is a wildcard");
         };
         AllowedHost::parse(entry.expose()).map_err(report).ok()
+    }
+
+    fn check_users(&self, rule: RateLimit, item: &Item<'_>) -> RateLimit {
+        if rule.per == Per::User && !self.knows_users {
+            item.warn(
+                "no user is known, so each address is counted",
+                "add `identity = { jwt_secret = \"{{ name }}\" }` to `[application.tool.flowviz]`, or write `per = \"address\"`",
+            );
+        }
+        rule
     }
 
     fn check_shared(&mut self, metric: MetricDeclaration, item: &Item<'_>) -> MetricDeclaration {

@@ -11,8 +11,10 @@ mod error;
 mod hosts;
 mod inputs;
 mod limits;
+mod methods;
 mod metrics;
 mod origins;
+mod rates;
 mod reader;
 mod routes;
 mod secret;
@@ -24,14 +26,16 @@ mod trigger;
 mod units;
 mod variables;
 
-pub use app::{App, FileMount, FileMountKind, Function, FunctionId};
+pub use app::{App, FileMount, FileMountKind, Function, FunctionId, Identity};
 pub use disk::{check_files, load, load_builds};
 pub use hosts::AllowedHosts;
 pub use inputs::Inputs;
 pub use limits::{CPU_TICK, Limits};
+pub use methods::include;
 #[cfg(test)]
 pub use metrics::MetricLabel;
 pub use metrics::{MetricDeclaration, MetricKind};
 pub use origins::AllowedOrigins;
+pub use rates::{Per, RateLimit};
 pub use routes::{RouteMatch, Router};
 pub use secret::Secret;

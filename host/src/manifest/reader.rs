@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use super::app::{App, AppSettings, Build, FunctionId};
+use super::app::{App, AppSettings, Build, FunctionId, Identity};
 use super::component::{Components, read_build, read_id};
 use super::document::{Document, Item, Section};
 use super::error::ManifestErrors;
@@ -65,7 +65,8 @@ fn read<'d>(
         read_application(application, &variables, &mut app);
     }
 
-    let mut components = Components::new(&root_dir, &variables, inputs);
+    let knows_users = app.settings.identity.is_some();
+    let mut components = Components::new(&root_dir, &variables, inputs, knows_users);
     let items = component_items(root.table("component").as_ref());
     let declared: Vec<FunctionId> = items.iter().map(|(id, _)| id.clone()).collect();
     for (id, item) in &items {
@@ -155,12 +156,30 @@ fn read_application(mut section: Section<'_>, variables: &Variables, app: &mut A
         app.settings.database = database.and_then(|item| variables.fill_in(&item, item.text()?));
         let origins = settings.take("cors_origins");
         app.settings.cors_origins = origins.and_then(|item| read_origins(&item, variables));
+        app.settings.identity = settings
+            .table("identity")
+            .and_then(|section| read_identity(section, variables));
         if let Some(rules) = settings.table("variables") {
             variables.check(&rules);
         }
         settings.finish();
     }
     section.finish();
+}
+
+fn read_identity(mut section: Section<'_>, variables: &Variables) -> Option<Identity> {
+    let secret = section.require("jwt_secret", "jwt_secret = \"{{ name }}\"");
+    section.finish();
+    let item = secret?;
+    let jwt_secret = variables.fill_in(&item, item.text()?)?;
+    if jwt_secret.expose().is_empty() {
+        item.error(
+            "the secret is empty: anybody could sign a token",
+            "give its variable a value",
+        );
+        return None;
+    }
+    Some(Identity { jwt_secret })
 }
 
 fn read_origins(item: &Item<'_>, variables: &Variables) -> Option<AllowedOrigins> {

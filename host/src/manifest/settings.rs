@@ -14,6 +14,11 @@
 //! | `instance_reuse.idle_timeout` | `"10s"` | an instance without work is dropped after this | 10ms - 1h |
 //! | `every` | none | the host calls the function by itself, at once and then at this interval; ms, s, m, h | 1s - 24h |
 //! | `methods` | all | HTTP methods that the function takes; to others the host answers 405 with `Allow` | |
+//! | `rate_limits` | none | a list of rules, as the next four; all that apply are checked; beyond one: 429 | 8 rules |
+//! | `rate_limits[].requests` | must be given | requests in a window, and at once | 1 - 1000000 |
+//! | `rate_limits[].window` | must be given | whole seconds; s, m, h | 1s - 24h |
+//! | `rate_limits[].methods` | all | the methods that the rule is for; GET includes HEAD | |
+//! | `rate_limits[].per` | `"user"` | whose requests count together: `user`, `address` or `body.<field>` | |
 //! | `metrics.<name>.type` | must be given | `counter`, `gauge` or `histogram` | |
 //! | `metrics.<name>.help` | must be given | one sentence for people | |
 //! | `metrics.<name>.labels` | none | `{ label = ["values", "known", "beforehand"] }` | 10 labels |
@@ -26,7 +31,9 @@ use std::time::Duration;
 
 use super::document::{Item, Section};
 use super::limits::{self, InstanceReuse, Limits};
+use super::methods;
 use super::metrics::{self, MetricDeclaration};
+use super::rates::{self, RateLimit};
 use super::units::{parse_duration, parse_size, show_duration, show_size};
 
 /// Within every range of its kind.
@@ -43,18 +50,27 @@ pub(super) struct Settings<'d> {
     pub limits: Limits,
     pub every: Option<Duration>,
     pub methods: Option<Vec<http::Method>>,
+    /// Each with its place.
+    pub rate_limits: Vec<(RateLimit, Item<'d>)>,
     /// Each with the key that declares it.
     pub metrics: Vec<(MetricDeclaration, Item<'d>)>,
 }
 
 impl<'d> Settings<'d> {
     pub fn read(mut section: Section<'d>) -> Self {
-        let methods = section.take("methods").and_then(|item| read_methods(&item));
+        let limits = read_limits(&mut section);
+        let methods = section.take("methods").and_then(|item| {
+            methods::read(&item, "a function that takes no method answers nothing")
+        });
         let settings = Self {
-            limits: read_limits(&mut section),
+            limits,
             every: section
                 .take("every")
                 .and_then(|item| read_every(&item, methods.as_deref())),
+            rate_limits: section
+                .take("rate_limits")
+                .map(|item| rates::read(&item, methods.as_deref()))
+                .unwrap_or_default(),
             methods,
             metrics: section
                 .table("metrics")
@@ -160,44 +176,6 @@ fn read_every(item: &Item<'_>, methods: Option<&[http::Method]>) -> Option<Durat
     duration(item, &EVERY_RANGE)
 }
 
-fn read_methods(item: &Item<'_>) -> Option<Vec<http::Method>> {
-    // TRACE and CONNECT speak to the server itself, never to an endpoint.
-    const KNOWN: [http::Method; 7] = [
-        http::Method::GET,
-        http::Method::HEAD,
-        http::Method::POST,
-        http::Method::PUT,
-        http::Method::PATCH,
-        http::Method::DELETE,
-        http::Method::OPTIONS,
-    ];
-    let items = item.list()?;
-    if items.is_empty() {
-        item.error(
-            "a function that takes no method answers nothing",
-            "name one, or remove the key to take them all",
-        );
-    }
-    let mut methods = Vec::new();
-    for item in items {
-        let Some(text) = item.text() else { continue };
-        match KNOWN.into_iter().find(|method| method.as_str() == text) {
-            Some(method) if methods.contains(&method) => {
-                item.error(format!("`{method}` is there twice"), "remove one")
-            }
-            Some(method) => methods.push(method),
-            None => {
-                let known = KNOWN.map(|method| method.to_string()).join(", ");
-                item.error(
-                    format!("`{text}` is no method that a function can take"),
-                    format!("use one of {known}"),
-                );
-            }
-        }
-    }
-    Some(methods)
-}
-
 /// A count with a default; the ranges stay far below what `usize` holds.
 pub(super) fn count(
     section: &mut Section<'_>,
@@ -225,7 +203,7 @@ fn size(item: &Item<'_>, range: &RangeInclusive<u64>) -> Option<u64> {
     within(item, bytes?, range, show_size)
 }
 
-fn duration(item: &Item<'_>, range: &RangeInclusive<Duration>) -> Option<Duration> {
+pub(super) fn duration(item: &Item<'_>, range: &RangeInclusive<Duration>) -> Option<Duration> {
     if let Some(number) = item.integer() {
         // Seconds, most likely; but what is suggested must be accepted.
         let seconds = format!("{number}s");
@@ -255,7 +233,7 @@ fn parsed<T>(
     value
 }
 
-fn within<T: PartialOrd + Copy, S: Display>(
+pub(super) fn within<T: PartialOrd + Copy, S: Display>(
     item: &Item<'_>,
     value: T,
     range: &RangeInclusive<T>,

@@ -2,9 +2,10 @@
 //!
 //! The claim `role` is for the client's eyes: a function asks the database on every call.
 
+use std::borrow::Cow;
+
 use base64ct::{Base64UrlUnpadded as Base64, Encoding as _};
 use hmac::{Hmac, Mac as _};
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 use uuid::Uuid;
@@ -18,12 +19,19 @@ const CLOCK_SKEW_SECONDS: u64 = 60;
 /// Ours is about 300 bytes; anything much longer is not ours, and not worth a hash.
 const TOKEN_MAX_BYTES: usize = 4096;
 
+const SIGNATURE_BYTES: usize = 32;
+
 #[derive(Serialize, Deserialize)]
-struct Header {
-    alg: String,
-    #[serde(default)]
-    typ: Option<String>,
+struct Header<'a> {
+    #[serde(borrow)]
+    alg: Cow<'a, str>,
+    #[serde(borrow, default)]
+    typ: Option<Cow<'a, str>>,
 }
+
+/// Checks tokens of one secret. The secret is made a key once, and no token makes it allocate.
+#[derive(Clone, Debug)]
+pub struct Verifier(Hmac<Sha256>);
 
 /// What a token says. Times are seconds since 1970.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,8 +71,8 @@ impl Claims {
     /// The signed token. `None` only if the secret can't be a key, which no secret of HMAC is.
     pub fn sign(&self, secret: &str) -> Option<String> {
         let header = Header {
-            alg: "HS256".to_owned(),
-            typ: Some("JWT".to_owned()),
+            alg: "HS256".into(),
+            typ: Some("JWT".into()),
         };
         let signed = format!("{}.{}", encode(&header)?, encode(self)?);
         let mut mac = keyed(secret)?;
@@ -74,23 +82,41 @@ impl Claims {
     }
 }
 
-/// The user whom a token stands for at `now`, if it is ours and in time. Compares in constant time.
-pub fn verify(token: &str, secret: &str, now: u64) -> Option<Uuid> {
-    if token.len() > TOKEN_MAX_BYTES {
-        return None;
-    }
-    let (signed, signature) = token.rsplit_once('.')?;
-    let (header, claims) = signed.split_once('.')?;
-    let mut mac = keyed(secret)?;
-    mac.update(signed.as_bytes());
-    mac.verify_slice(&Base64::decode_vec(signature).ok()?)
-        .ok()?;
+// === impl Verifier ===
 
-    let header: Header = decode(header)?;
-    let claims: Presented = decode(claims)?;
-    let begun = now + CLOCK_SKEW_SECONDS;
-    (header.alg == "HS256" && now < claims.exp && claims.iat <= begun && claims.nbf <= begun)
-        .then_some(claims.sub)
+impl Verifier {
+    /// `None` only if the secret can't be a key, which no secret of HMAC is.
+    pub fn new(secret: &str) -> Option<Self> {
+        keyed(secret).map(Self)
+    }
+
+    /// The user whom a token stands for at `now`, if it is ours and in time. Compares in constant time.
+    pub fn verify(&self, token: &str, now: u64) -> Option<Uuid> {
+        if token.len() > TOKEN_MAX_BYTES {
+            return None;
+        }
+        let (signed, signature) = token.rsplit_once('.')?;
+        let (header, claims) = signed.split_once('.')?;
+        let mut mac = self.0.clone();
+        mac.update(signed.as_bytes());
+        let mut bytes = [0; SIGNATURE_BYTES];
+        mac.verify_slice(Base64::decode(signature, &mut bytes).ok()?)
+            .ok()?;
+
+        let mut bytes = [0; TOKEN_MAX_BYTES];
+        let header: Header<'_> = decode(header, &mut bytes)?;
+        if header.alg != "HS256" {
+            return None;
+        }
+        let claims: Presented = decode(claims, &mut bytes)?;
+        let begun = now + CLOCK_SKEW_SECONDS;
+        (now < claims.exp && claims.iat <= begun && claims.nbf <= begun).then_some(claims.sub)
+    }
+}
+
+/// [`Verifier::verify`], for who verifies once.
+pub fn verify(token: &str, secret: &str, now: u64) -> Option<Uuid> {
+    Verifier::new(secret)?.verify(token, now)
 }
 
 fn keyed(secret: &str) -> Option<Hmac<Sha256>> {
@@ -101,8 +127,8 @@ fn encode(part: &impl Serialize) -> Option<String> {
     Some(Base64::encode_string(&serde_json::to_vec(part).ok()?))
 }
 
-fn decode<T: DeserializeOwned>(part: &str) -> Option<T> {
-    serde_json::from_slice(&Base64::decode_vec(part).ok()?).ok()
+fn decode<'a, T: Deserialize<'a>>(part: &str, bytes: &'a mut [u8]) -> Option<T> {
+    serde_json::from_slice(Base64::decode(part, bytes).ok()?).ok()
 }
 
 #[cfg(test)]

@@ -1,0 +1,272 @@
+//! A request that a function has: handed to an instance, and observed until its response has ended.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::{Bytes, BytesMut};
+use http::header::CONTENT_LENGTH;
+use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http_body_util::BodyExt as _;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Sleep;
+use tracing::{debug, warn};
+use wasmtime_wasi_http::{Error, WasiBody};
+
+use super::body::Body;
+use super::problem::Problem;
+use super::upload::Upload;
+use crate::deploy::LiveFunction;
+use crate::runtime::{Failure, HandleError, Ticket};
+use crate::telemetry::red::{Observation, Reason};
+
+/// Bytes. A response that says it has no more is taken from its instance whole before it is handed on.
+const WHOLE: u64 = 64 * 1024;
+
+/// A request that a function has, from its admission to the end of its response.
+#[derive(Debug)]
+pub struct InFlight {
+    /// `None` once the response has been handed on.
+    observation: Option<Observation>,
+    function: Arc<LiveFunction>,
+    ticket: Ticket,
+    request_id: String,
+    status: StatusCode,
+    started: Instant,
+    /// How it ended is known; otherwise the client left.
+    settled: bool,
+    _place: OwnedSemaphorePermit,
+}
+
+// === impl InFlight ===
+
+impl InFlight {
+    /// Waits for a place below the function's `max_concurrency`.
+    pub async fn admit(
+        function: &Arc<LiveFunction>,
+        mut observation: Observation,
+        request_id: String,
+        started: Instant,
+        deadline: Instant,
+    ) -> Result<Self, Problem> {
+        let Ok(place) = function.admission.enter(deadline).await else {
+            observation.failed(Reason::Overload);
+            observation.status(Problem::Overloaded.status());
+            return Err(Problem::Overloaded);
+        };
+        function
+            .config
+            .metrics
+            .queue_wait
+            .observe(started.elapsed().as_secs_f64());
+        Ok(Self {
+            observation: Some(observation),
+            function: Arc::clone(function),
+            ticket: Ticket::new(request_id.clone()),
+            request_id,
+            status: StatusCode::OK,
+            started,
+            settled: false,
+            _place: place,
+        })
+    }
+
+    /// Hands the request to an instance. `upload` is what becomes of its body.
+    pub async fn run(
+        self,
+        request: Request<WasiBody>,
+        upload: &Upload,
+        deadline: Instant,
+    ) -> Response<Body> {
+        let method = request.method().clone();
+        let mut sleep = Box::pin(tokio::time::sleep_until(deadline.into()));
+        let function = Arc::clone(&self.function);
+        let handled = tokio::select! {
+            biased;
+            handled = function.version.handle(&self.ticket, request) => Some(handled),
+            () = &mut sleep => None,
+        };
+        // The function saw its body end in an error and made something of it; the client is told what it was.
+        if upload.exceeded() {
+            let limit = self.function.config.limits.max_body;
+            return self.fail(None, Problem::BodyTooLarge(limit));
+        }
+        if upload.interrupted() {
+            return self.interrupted();
+        }
+        match handled {
+            Some(Ok(response)) => self.respond(response, &method, deadline, sleep).await,
+            None => self.fail(Some(Reason::Timeout), Problem::Timeout),
+            Some(Err(error)) => {
+                let (reason, problem) = verdict(&error);
+                if !matches!(error, HandleError::Ended(_)) {
+                    warn!(function = %self.function.config.id, request_id = self.request_id, "{error}");
+                }
+                self.fail(Some(reason), problem)
+            }
+        }
+    }
+
+    /// Hands the response on: a small one whole, so that neither its instance nor its place waits for a slow client, and a
+    /// failure in its middle is still a problem; a large one, or one of unknown length, as it comes.
+    async fn respond(
+        mut self,
+        response: Response<WasiBody>,
+        method: &Method,
+        deadline: Instant,
+        sleep: Pin<Box<Sleep>>,
+    ) -> Response<Body> {
+        let (parts, mut body) = response.into_parts();
+        let bodiless = method == Method::HEAD
+            || parts.status == StatusCode::NO_CONTENT
+            || parts.status == StatusCode::NOT_MODIFIED;
+        let length = if bodiless {
+            Some(0)
+        } else {
+            content_length(&parts.headers)
+        };
+        let Some(length) = length.filter(|length| *length <= WHOLE) else {
+            self.status(parts.status);
+            let body = Body::streamed(body, self, deadline, length);
+            return Response::from_parts(parts, body);
+        };
+        let bytes = tokio::select! {
+            biased;
+            bytes = collect(&mut body, length) => bytes,
+            () = sleep => return self.fail(Some(Reason::Timeout), Problem::Timeout),
+        };
+        match bytes {
+            Ok(bytes) => {
+                self.status(parts.status);
+                let observation = self.complete();
+                Response::from_parts(parts, Body::whole(bytes, observation))
+            }
+            Err(error) => {
+                warn!(function = %self.function.config.id, request_id = self.request_id, "the response's body: {error}");
+                let reason = self.failure().unwrap_or(Reason::Error);
+                self.fail(Some(reason), Problem::FunctionFailed)
+            }
+        }
+    }
+
+    fn status(&mut self, status: StatusCode) {
+        self.status = status;
+        if let Some(observation) = &mut self.observation {
+            observation.status(status);
+        }
+    }
+
+    /// No response came: the client gets a problem, and the instance, if one is at work, is thrown away.
+    fn fail(mut self, reason: Option<Reason>, problem: Problem) -> Response<Body> {
+        self.status(problem.status());
+        self.settle(reason);
+        problem.into_response()
+    }
+
+    /// The client left in the middle of its request's body. Should it still read, it is told so.
+    fn interrupted(mut self) -> Response<Body> {
+        self.settle(Some(Reason::ClientDisconnect));
+        Problem::INTERRUPTED.into_response()
+    }
+
+    /// The function's part has ended as it should. The observation lasts until the client has taken the response.
+    pub fn complete(mut self) -> Option<Observation> {
+        let database = self.status.is_server_error() && self.ticket.database_failed();
+        self.settle(database.then_some(Reason::Database));
+        self.ticket.complete();
+        self.observation.take()
+    }
+
+    /// It ended otherwise. The ticket, dropped uncompleted, ends the instance.
+    pub fn cut(mut self, reason: Reason) {
+        self.settle(Some(reason));
+    }
+
+    fn settle(&mut self, reason: Option<Reason>) {
+        self.settled = true;
+        if let (Some(reason), Some(observation)) = (reason, &self.observation) {
+            observation.failed(reason);
+        }
+        debug!(
+            function = %self.function.config.id,
+            request_id = self.request_id,
+            status = self.status.as_u16(),
+            ms = self.started.elapsed().as_secs_f64() * 1e3,
+            failed = reason.map(Reason::as_str),
+            "request"
+        );
+    }
+
+    /// Why the instance died, if it did.
+    pub fn failure(&self) -> Option<Reason> {
+        self.ticket.failure_now().map(reason)
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        if !self.settled {
+            self.settle(Some(Reason::ClientDisconnect));
+        }
+    }
+}
+
+/// A request that no function gets.
+pub fn refuse(observation: Observation, problem: Problem) -> Response<Body> {
+    told(observation, problem.into_response())
+}
+
+/// An answer of the host's own.
+pub fn told(mut observation: Observation, answer: Response<Body>) -> Response<Body> {
+    observation.status(answer.status());
+    answer
+}
+
+/// The whole of a body that promises `length` bytes. A guest that dies ends it early, which is an error too.
+async fn collect(body: &mut WasiBody, length: u64) -> Result<Bytes, Error> {
+    let mut bytes = BytesMut::new();
+    // Beyond the promised bytes there is nothing to wait for.
+    while (bytes.len() as u64) < length {
+        match body.frame().await {
+            Some(Ok(frame)) => {
+                if let Ok(data) = frame.into_data() {
+                    if data.len() as u64 == length {
+                        return Ok(data);
+                    }
+                    bytes.extend_from_slice(&data);
+                }
+            }
+            Some(Err(error)) => return Err(error),
+            None => return Err(Error::HttpResponseIncomplete),
+        }
+    }
+    Ok(bytes.freeze())
+}
+
+fn content_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+fn reason(failure: Failure) -> Reason {
+    match failure {
+        Failure::Trap | Failure::Cancelled => Reason::Trap,
+        Failure::CpuLimit => Reason::CpuLimit,
+        Failure::MemoryLimit => Reason::MemoryLimit,
+    }
+}
+
+fn verdict(error: &HandleError) -> (Reason, Problem) {
+    match error {
+        HandleError::Ended(failure) => {
+            let problem = match failure {
+                Failure::Trap | Failure::Cancelled => Problem::FunctionFailed,
+                Failure::CpuLimit => Problem::CpuLimit,
+                Failure::MemoryLimit => Problem::MemoryLimit,
+            };
+            (reason(*failure), problem)
+        }
+        HandleError::Guest(_) => (Reason::Error, Problem::FunctionFailed),
+        HandleError::PoolFull => (Reason::Instantiation, Problem::Overloaded),
+        HandleError::Instantiation(_) => (Reason::Instantiation, Problem::FunctionFailed),
+    }
+}
