@@ -4,6 +4,7 @@
 //! `database` -> PgBouncer. `telemetry` observes at the gateway and at the database.
 
 mod admin;
+mod audit;
 mod capabilities;
 mod cli;
 mod database;

@@ -5,6 +5,7 @@
 
 mod artifacts;
 mod client;
+mod cutter;
 mod database;
 mod host;
 mod innocents;
@@ -14,9 +15,10 @@ mod wms;
 
 pub use artifacts::{Artifacts, artifacts, functions, root};
 pub use client::{Answer, Held, PATIENCE, client};
+pub use cutter::Cutter;
 pub use database::Database;
 pub use host::{Host, HostOptions, Metrics};
 pub use innocents::Innocents;
 pub use probes::probes;
 pub use user::{Reply, User, segment};
-pub use wms::{Wms, demo_password};
+pub use wms::{Wms, demo_password, migrate};

@@ -39,7 +39,16 @@ names! {
     }
 }
 
-/// An item, as it came.
+/// An item, as it came: it has holes where it had faults.
+#[derive(Debug, Default)]
+pub struct Received {
+    client_id: Option<Uuid>,
+    kind: Option<ItemKind>,
+    payload: Option<Box<RawValue>>,
+    recorded_at: Option<String>,
+}
+
+/// A whole item.
 #[derive(Debug)]
 pub struct SyncItem {
     client_id: Uuid,
@@ -51,7 +60,8 @@ pub struct SyncItem {
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(crate = "wms::schemars")]
 pub struct ItemResult {
-    client_id: Uuid,
+    /// `null` if the item had none that can be read.
+    client_id: Option<Uuid>,
     status: ItemStatus,
     /// What the answer would have been, had the item come alone.
     http_status: u16,
@@ -67,10 +77,10 @@ pub fn latest(now: DateTime<Utc>) -> DateTime<Utc> {
     now + TimeDelta::seconds(CLOCK_SKEW_SECONDS)
 }
 
-// === impl SyncItem ===
+// === impl Received ===
 
-impl SyncItem {
-    pub fn read(form: &mut Form<'_>, latest: DateTime<Utc>) -> Option<Self> {
+impl Received {
+    pub fn read(form: &mut Form<'_>, latest: DateTime<Utc>) -> Self {
         let client_id = form.uuid("client_id");
         let client_id = form.required("client_id", client_id);
         let kind = form.name("kind");
@@ -79,16 +89,43 @@ impl SyncItem {
         let payload = form.required("payload", payload);
         let recorded_at = form.time("recorded_at", latest);
         let recorded_at = form.required("recorded_at", recorded_at);
-        Some(Self {
-            client_id: client_id?,
-            kind: kind?,
-            payload: payload?,
-            recorded_at: recorded_at?,
-        })
+        Self {
+            client_id,
+            kind,
+            payload,
+            recorded_at,
+        }
     }
 
-    /// Writes the item. An error is one of the whole batch: there is no database any more.
+    /// Writes the item, if it had no faults. An error is one of the whole batch: there is no database any more.
     pub async fn take(
+        self,
+        faults: Faults,
+        database: &Database,
+        caller: Caller,
+        headers: &HeaderMap,
+    ) -> Result<ItemResult, Problem> {
+        let client_id = self.client_id;
+        match self.whole() {
+            Some(item) if faults.is_empty() => item.take(database, caller, headers).await,
+            _ => Ok(ItemResult::rejected(client_id, &Problem::invalid(faults))),
+        }
+    }
+
+    fn whole(self) -> Option<SyncItem> {
+        Some(SyncItem {
+            client_id: self.client_id?,
+            kind: self.kind?,
+            payload: self.payload?,
+            recorded_at: self.recorded_at?,
+        })
+    }
+}
+
+// === impl SyncItem ===
+
+impl SyncItem {
+    async fn take(
         self,
         database: &Database,
         caller: Caller,
@@ -114,7 +151,7 @@ impl SyncItem {
         };
         match taken {
             Ok((id, is_new)) => Ok(ItemResult {
-                client_id: self.client_id,
+                client_id: Some(self.client_id),
                 status: if is_new {
                     ItemStatus::Created
                 } else {
@@ -130,13 +167,7 @@ impl SyncItem {
                 problem: None,
             }),
             Err(problem) if is_of_the_batch(&problem) => Err(problem),
-            Err(problem) => Ok(ItemResult {
-                client_id: self.client_id,
-                status: ItemStatus::Rejected,
-                http_status: problem.status().as_u16(),
-                id: None,
-                problem: serde_json::value::to_raw_value(&problem.document()).ok(),
-            }),
+            Err(problem) => Ok(ItemResult::rejected(Some(self.client_id), &problem)),
         }
     }
 
@@ -153,6 +184,20 @@ impl SyncItem {
             stamp,
             read,
         )
+    }
+}
+
+// === impl ItemResult ===
+
+impl ItemResult {
+    fn rejected(client_id: Option<Uuid>, problem: &Problem) -> Self {
+        Self {
+            client_id,
+            status: ItemStatus::Rejected,
+            http_status: problem.status().as_u16(),
+            id: None,
+            problem: serde_json::value::to_raw_value(&problem.document()).ok(),
+        }
     }
 }
 

@@ -4,7 +4,7 @@ mod item;
 
 use chrono::Utc;
 use http::HeaderMap;
-use item::{ItemResult, SyncItem};
+use item::{ItemResult, Received};
 use serde::Serialize;
 use spin_sdk::http::{IntoResponse, Method, Request};
 use wms::database::text;
@@ -32,7 +32,7 @@ struct Results {
 
 /// A batch, as it came.
 struct Batch {
-    items: Vec<SyncItem>,
+    items: Vec<(Received, Faults)>,
     /// What the device still has to send after this.
     pending_after: Option<i32>,
 }
@@ -86,7 +86,7 @@ async fn sync(request: Request) -> Outcome {
 impl Batch {
     fn read(form: &mut Form<'_>) -> Self {
         let latest = item::latest(Utc::now());
-        let items = form.list("items", ITEMS_MAX, |_, form| SyncItem::read(form, latest));
+        let items = form.list_apart("items", ITEMS_MAX, |form| Received::read(form, latest));
         let has_items = form.is_given("items").then_some(());
         form.required("items", has_items);
         Self {
@@ -104,8 +104,8 @@ impl Batch {
         headers: &HeaderMap,
     ) -> Result<Vec<ItemResult>, Problem> {
         let mut results = Vec::with_capacity(self.items.len());
-        for item in self.items {
-            results.push(item.take(database, caller, headers).await?);
+        for (item, faults) in self.items {
+            results.push(item.take(faults, database, caller, headers).await?);
         }
         if let Some(pending) = self.pending_after {
             let parameters = vec![text(caller.id), text(pending)];

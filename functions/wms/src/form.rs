@@ -21,11 +21,15 @@ use uuid::Uuid;
 #[derive(Debug)]
 pub struct Form<'a> {
     at: Vec<Step>,
-    fields: BTreeMap<String, &'a RawValue>,
+    fields: Fields<'a>,
     faults: &'a mut Faults,
     /// Where the rules of the fields are noted, if that is what is asked.
     sketch: Option<&'a mut Sketch>,
 }
+
+type Fields<'a> = BTreeMap<String, &'a RawValue>;
+
+const NO_OBJECT: &str = "must be an object";
 
 /// How a number is written in a text, for the description.
 const DECIMAL_PATTERN: &str = r"^[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]{1,2})?$";
@@ -270,7 +274,7 @@ impl<'a> Form<'a> {
         );
         let raw = self.raw(field)?;
         if !raw.get().starts_with('{') {
-            self.fault(field, "dict_type", "must be an object");
+            self.fault(field, "dict_type", NO_OBJECT);
             return None;
         }
         Some(raw.to_owned())
@@ -285,11 +289,67 @@ impl<'a> Form<'a> {
     ) -> Vec<T> {
         if self.sketch.is_some() {
             let items = Form::describe(|form| read(0, form)).into_schema();
-            self.note(
-                field,
-                || json!({ "type": "array", "maxItems": max, "items": items }),
-            );
+            self.note_list(field, max, &items);
         }
+        let mut list = Vec::new();
+        for (place, (at, fields)) in self.items(field, max).into_iter().enumerate() {
+            match fields {
+                Some(fields) => list.extend(read(
+                    place,
+                    &mut Form {
+                        at,
+                        fields,
+                        faults: self.faults,
+                        sketch: None,
+                    },
+                )),
+                None => self.faults.add(at, "dict_type", NO_OBJECT),
+            }
+        }
+        list
+    }
+
+    /// As [`Form::list`], but each item keeps its faults to itself: one that is wrong spoils no other.
+    pub fn list_apart<T: Default>(
+        &mut self,
+        field: &'static str,
+        max: usize,
+        mut read: impl FnMut(&mut Form<'_>) -> T,
+    ) -> Vec<(T, Faults)> {
+        if self.sketch.is_some() {
+            let item = Form::describe(&mut read).into_schema();
+            let other =
+                json!({ "description": "Anything else is an item that is rejected on its own." });
+            self.note_list(field, max, &json!({ "anyOf": [item, other] }));
+        }
+        let items = self.items(field, max).into_iter();
+        items
+            .map(|(at, fields)| {
+                let mut faults = Faults::default();
+                let Some(fields) = fields else {
+                    faults.add(at, "dict_type", NO_OBJECT);
+                    return (T::default(), faults);
+                };
+                let item = read(&mut Form {
+                    at,
+                    fields,
+                    faults: &mut faults,
+                    sketch: None,
+                });
+                (item, faults)
+            })
+            .collect()
+    }
+
+    fn note_list(&mut self, field: &'static str, max: usize, items: &serde_json::Value) {
+        self.note(
+            field,
+            || json!({ "type": "array", "maxItems": max, "items": items }),
+        );
+    }
+
+    /// A list's items, each with its place and its fields, if it has any.
+    fn items(&mut self, field: &'static str, max: usize) -> Vec<(Vec<Step>, Option<Fields<'a>>)> {
         let Some(raw) = self.raw(field) else {
             return Vec::new();
         };
@@ -301,24 +361,14 @@ impl<'a> Form<'a> {
             self.fault(field, "too_long", format!("must have at most {max} items"));
             return Vec::new();
         }
-        let mut list = Vec::with_capacity(items.len());
-        for (place, item) in items.into_iter().enumerate() {
-            let mut at = self.at.clone();
-            at.extend([Step::Field(field), Step::Place(place)]);
-            match serde_json::from_str(item.get()) {
-                Ok(fields) => list.extend(read(
-                    place,
-                    &mut Form {
-                        at,
-                        fields,
-                        faults: self.faults,
-                        sketch: None,
-                    },
-                )),
-                Err(_) => self.faults.add(at, "dict_type", "must be an object"),
-            }
-        }
-        list
+        let items = items.into_iter().enumerate();
+        items
+            .map(|(place, item)| {
+                let mut at = self.at.clone();
+                at.extend([Step::Field(field), Step::Place(place)]);
+                (at, serde_json::from_str(item.get()).ok())
+            })
+            .collect()
     }
 
     fn raw(&self, field: &str) -> Option<&'a RawValue> {

@@ -2,9 +2,10 @@
 
 use crate::Faults;
 use crate::faults::Step;
+use hmac::{Hmac, Mac as _};
 use http::HeaderMap;
 use serde::Serialize;
-use sha2::{Digest as _, Sha256};
+use sha2::Sha256;
 use uuid::Uuid;
 
 pub const IDEMPOTENCY_KEY: &str = "idempotency-key";
@@ -24,6 +25,8 @@ pub struct Stamp {
     owner: Uuid,
     route: &'static str,
     key: Option<String>,
+    /// Of another request under way with the same key: wait for it, or say so.
+    waits: bool,
     fingerprint: String,
     /// `None`: for ever.
     lifetime: Option<&'static str>,
@@ -53,12 +56,14 @@ impl Stamp {
             key: key
                 .filter(is_key)
                 .and_then(|key| String::from_utf8(key.to_vec()).ok()),
+            waits: false,
             fingerprint: String::new(),
             lifetime: Some(KEY_LIFETIME),
         }
     }
 
-    /// Of an item that a device sent: its id is its key, whoever sends it, and is never forgotten.
+    /// Of an item that a device sent: its id is its key, whoever sends it, and is never forgotten. A device that sends it again while
+    /// the first one is under way is not to hear that it was refused.
     pub fn item(headers: &HeaderMap, route: &'static str, client_id: Uuid) -> Self {
         Self {
             event_id: Uuid::now_v7(),
@@ -66,19 +71,20 @@ impl Stamp {
             owner: Uuid::nil(),
             route,
             key: Some(client_id.to_string()),
+            waits: true,
             fingerprint: String::new(),
             lifetime: None,
         }
     }
 
-    /// With what tells this request from another one under the same key.
-    pub fn with_content(mut self, path: &str, body: &[u8]) -> Self {
-        if self.key.is_some() {
-            let hash = Sha256::new()
-                .chain_update(path)
-                .chain_update([0])
-                .chain_update(body)
-                .finalize();
+    /// With what tells this request from another one under the same key. Made with the application's secret, since a body may hold
+    /// a password, which nobody who reads the database is to guess. What is signed begins with a `/`, so it is no token.
+    pub fn with_content(mut self, secret: &str, path: &str, body: &[u8]) -> Self {
+        if self.key.is_some()
+            && let Ok(mac) = Hmac::<Sha256>::new_from_slice(secret.as_bytes())
+        {
+            let mac = mac.chain_update(path).chain_update([0]).chain_update(body);
+            let hash = mac.finalize().into_bytes();
             self.fingerprint = hash.iter().map(|byte| format!("{byte:02x}")).collect();
         }
         self
@@ -116,10 +122,15 @@ mod tests {
 
     #[test]
     fn the_path_and_the_body_tell_requests_apart() {
-        let fingerprint = |path, body: &[u8]| stamp(b"k").0.with_content(path, body).fingerprint;
+        let keyed = |secret, path, body: &[u8]| {
+            let (stamp, _) = stamp(b"k");
+            stamp.with_content(secret, path, body).fingerprint
+        };
+        let fingerprint = |path, body: &[u8]| keyed("secret", path, body);
         assert_eq!(fingerprint("/a", b"b"), fingerprint("/a", b"b"));
         assert_ne!(fingerprint("/a", b"b"), fingerprint("/ab", b""));
         assert_ne!(fingerprint("/a", b"b"), fingerprint("/a", b"c"));
+        assert_ne!(fingerprint("/a", b"b"), keyed("another", "/a", b"b"));
         assert_eq!(fingerprint("/a", b"b").len(), 64);
     }
 }

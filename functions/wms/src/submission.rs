@@ -1,7 +1,7 @@
 //! What a client submits to be written: its body as a draft, and all that is wrong with it.
 
 use crate::stamp::Stamp;
-use crate::{Caller, Faults, Form, Problem, body};
+use crate::{Caller, Faults, Form, Problem, body, settings};
 use spin_sdk::http::Request;
 
 /// What a body came to. The draft may have holes where the body had faults: the statement that would write it is told so,
@@ -28,9 +28,13 @@ impl<T: Default> Submission<T> {
         let mut faults = Faults::default();
         let stamp = Stamp::of(request.headers(), caller.id, route, &mut faults);
         let path = request.uri().path().to_owned();
-        match body::read(request, body::MAX_BYTES).await {
-            Ok(body) => {
-                let stamp = stamp.with_content(&path, &body);
+        let content = async {
+            let body = body::read(request, body::MAX_BYTES).await?;
+            Ok((body, settings::jwt_secret().await?))
+        };
+        match content.await {
+            Ok((body, secret)) => {
+                let stamp = stamp.with_content(&secret, &path, &body);
                 Self::over(&body, faults, stamp, read)
             }
             Err(problem) => Self {

@@ -12,7 +12,7 @@ WITH caller AS (
 request AS (
     SELECT r.*
     FROM jsonb_to_record($5::text::jsonb) AS r (
-        event_id uuid, request_id text, owner uuid, route text, key text, fingerprint text, lifetime interval
+        event_id uuid, request_id text, owner uuid, route text, key text, waits boolean, fingerprint text, lifetime interval
     )
 ),
 -- A body with faults takes no key: it writes nothing.
@@ -21,7 +21,8 @@ claim AS MATERIALIZED (
     FROM caller
     CROSS JOIN request
     CROSS JOIN LATERAL idempotency_claim(
-        request.owner, request.route, CASE WHEN $4::text::boolean THEN request.key END, decode(request.fingerprint, 'hex')
+        request.owner, request.route, CASE WHEN $4::text::boolean THEN request.key END, request.waits,
+        decode(request.fingerprint, 'hex')
     ) AS claimed
     WHERE caller.role = ANY (string_to_array($2::text, ','))
 ),

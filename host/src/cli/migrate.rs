@@ -12,7 +12,7 @@ use crate::migrate::{self, DEFAULT_DIR, Demo};
 pub struct Migrate {
     /// PostgreSQL itself, as the owner of the schema: postgres://owner:...@host:5432/database. Better given as DATABASE_URL in
     /// the environment, where other users of the machine can't see it
-    #[arg(long, value_name = "URL", env = "DATABASE_URL", hide_env_values = true, value_parser = secret)]
+    #[arg(long, value_name = "URL", env = "DATABASE_URL", hide_env_values = true, value_parser = super::secret)]
     database_url: Secret,
 
     /// The directory of the migrations
@@ -37,8 +37,4 @@ impl Migrate {
         println!("{}", migrate::run(options).await?);
         Ok(())
     }
-}
-
-fn secret(text: &str) -> Result<Secret, std::convert::Infallible> {
-    Ok(Secret::from(text))
 }

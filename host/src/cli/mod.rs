@@ -1,14 +1,18 @@
 //! The command line. `up` takes `spin up`'s flags where they mean the same.
 
 mod app;
+mod audit;
 mod build;
 mod check;
 mod migrate;
 mod up;
 
+use std::convert::Infallible;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+
+use crate::manifest::Secret;
 
 /// A host for database-backed WASI components.
 #[derive(Debug, Parser)]
@@ -26,6 +30,8 @@ enum Command {
     Check(check::Check),
     /// Bring the database's schema up to date (straight to PostgreSQL, not through the pooler)
     Migrate(migrate::Migrate),
+    /// Is the audit trail still what was written?
+    Audit(audit::Audit),
 }
 
 /// Runs the command that the arguments name. Its error, if any, is printed once.
@@ -35,15 +41,26 @@ pub fn main() -> ExitCode {
         Command::Up(up) => up.run(),
         Command::Check(check) => check.run().map(|()| ExitCode::SUCCESS),
         Command::Migrate(migrate) => migrate.run().map(|()| ExitCode::SUCCESS),
+        Command::Audit(audit) => audit.run(),
     };
     match result {
         Ok(code) => code,
         Err(error) => {
-            let text = format!("{error:#}");
-            for line in text.lines() {
-                eprintln!("error: {line}");
-            }
+            complain(&error);
             ExitCode::FAILURE
         }
     }
+}
+
+/// Prints an error with its causes.
+fn complain(error: &anyhow::Error) {
+    let text = format!("{error:#}");
+    for line in text.lines() {
+        eprintln!("error: {line}");
+    }
+}
+
+/// Reads an argument that is not to be shown.
+fn secret(text: &str) -> Result<Secret, Infallible> {
+    Ok(Secret::from(text))
 }

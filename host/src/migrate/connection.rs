@@ -67,7 +67,7 @@ pub(super) async fn direct(url: &str) -> Result<Client, MigrateError> {
 }
 
 /// Host and port, for messages: never the password.
-fn address(config: &Config) -> String {
+pub fn address(config: &Config) -> String {
     let host = match config.get_hosts().first() {
         Some(Host::Tcp(host)) => host.clone(),
         Some(Host::Unix(path)) => path.display().to_string(),

@@ -18,8 +18,9 @@ use std::time::{Duration, Instant};
 use futures::TryStreamExt;
 use tokio_postgres::{Client, SimpleQueryMessage};
 
+pub use connection::address;
 pub use demo::{Demo, DemoReport};
-pub use error::MigrateError;
+pub use error::{MigrateError, SqlError};
 use files::{AppliedMigration, Migration};
 
 /// Where the files are, seen from the root of the repository.

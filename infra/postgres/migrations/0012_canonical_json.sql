@@ -3,6 +3,9 @@
 
 -- As ECMAScript writes a number. RFC 8785 knows only what a double can hold; a number with more digits than that is written out in
 -- full, so that no change of it goes unseen.
+-- The number that ECMAScript writes for a double is the shortest that is read as that double. PostgreSQL's own text is the same, except
+-- that it never takes a number just between two doubles: it writes 9.999999999999999e+22 for what was 1e23. Such a number has one digit
+-- less at least, so rounding finds it; and it is a large one.
 CREATE FUNCTION canonical_number(number numeric) RETURNS text
 LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE
 SET extra_float_digits = 1
@@ -13,6 +16,11 @@ DECLARE
     plain text := magnitude::text;
     whole text := split_part(plain, '.', 1);
     fraction text := split_part(plain, '.', 2);
+    double float8;
+    shortest numeric;
+    -- The text of a large double: what stands before the `e` and behind it.
+    parts text[];
+    rounded numeric;
     -- The number is 0.DIGITS times ten to the power of POINT.
     digits text;
     point integer;
@@ -20,7 +28,20 @@ BEGIN
     IF magnitude = 0 THEN
         RETURN '0';
     END IF;
-    IF magnitude > 1.7976931348623157e308 OR magnitude < 5e-324 OR magnitude::float8::text::numeric <> magnitude THEN
+    IF magnitude > 1.7976931348623157e308 OR magnitude < 5e-324 THEN
+        RETURN sign || plain;
+    END IF;
+
+    double := magnitude;
+    shortest := double::text;
+    IF double BETWEEN 1e15 AND 1e300 THEN
+        parts := string_to_array(double::text, 'e');
+        rounded := round(parts[1]::numeric, length(parts[1]) - 3) * ('1e' || parts[2])::numeric;
+        IF rounded::float8 = double THEN
+            shortest := rounded;
+        END IF;
+    END IF;
+    IF shortest <> magnitude THEN
         RETURN sign || plain;
     END IF;
 

@@ -6,7 +6,7 @@ CREATE TABLE idempotency_keys (
     owner_id uuid NOT NULL,
     route text NOT NULL,
     key text NOT NULL,
-    -- SHA-256 of the request: the same key with another request is a mistake of the client's.
+    -- HMAC-SHA-256 of the request: the same key with another request is a mistake of the client's.
     fingerprint bytea NOT NULL,
     -- As it was sent.
     answer json NOT NULL,
@@ -18,21 +18,25 @@ CREATE TABLE idempotency_keys (
 CREATE INDEX idempotency_keys_expires_at ON idempotency_keys (expires_at) WHERE expires_at < 'infinity';
 
 -- Takes a key for the rest of the transaction. `state`: none (no key was given), new (go on), running (another transaction has the
--- key), reused (it was for another request), replayed (with the answer that was given then).
+-- key, and this one doesn't wait for it), reused (it was for another request), replayed (with the answer that was given then).
+-- Whoever waits holds no other lock yet, so nobody waits in a circle.
 -- Volatile, so that each of its statements sees what others committed while this one began: a key that its first holder has just
 -- released is found with its answer.
 CREATE FUNCTION idempotency_claim(
-    owner uuid, for_route text, wanted text, request bytea, OUT state text, OUT answer json
+    owner uuid, for_route text, wanted text, waits boolean, request bytea, OUT state text, OUT answer json
 )
 LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
+    lock bigint := hashtextextended(owner || ' ' || for_route || ' ' || wanted, 0);
     kept idempotency_keys;
 BEGIN
     IF wanted IS NULL THEN
         state := 'none';
         RETURN;
     END IF;
-    IF NOT pg_try_advisory_xact_lock(hashtextextended(owner || ' ' || for_route || ' ' || wanted, 0)) THEN
+    IF waits THEN
+        PERFORM pg_advisory_xact_lock(lock);
+    ELSIF NOT pg_try_advisory_xact_lock(lock) THEN
         state := 'running';
         RETURN;
     END IF;
