@@ -11,6 +11,7 @@
 )]
 
 // The module by itself: as a part of the host it would bring the whole runtime with it.
+#[allow(unused_imports, reason = "what the rest of the host takes from there")]
 #[path = "../../../host/src/migrate/mod.rs"]
 mod migrate;
 
