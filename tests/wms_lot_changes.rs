@@ -3,11 +3,13 @@
 
 use anyhow::{Context, Result};
 use flowviz_tests::{Reply, User, Wms, segment};
-use futures::future::join_all;
+use futures::future::{join_all, try_join_all};
 use reqwest::Method;
 use serde_json::{Value, json};
 
 const PHASE: &str = "00000000-0000-4000-a003-000000000001";
+const ROLE: &str = "/api/users/00000000-0000-0000-0000-000000000005/role";
+const WRITERS: usize = 60;
 const NOWHERE: &str = "00000000-0000-0000-0000-00000000dead";
 
 #[tokio::test]
@@ -284,5 +286,43 @@ async fn nobody_overwrites_what_they_have_not_seen() -> Result<()> {
     }
     let last = changes.last().context("a change")?;
     assert_eq!(last["after"], operator.get(&path).await?.body);
+    Ok(())
+}
+
+/// Everybody writes about the same two lots and the same users at once: they wait in line, and nobody is sent away with a 503.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_who_write_about_one_lot_do_not_get_in_each_others_way() -> Result<()> {
+    let wms = Wms::start().await?;
+    let (admin, operator) = (
+        User::login(&wms, "admin").await?,
+        User::login(&wms, "operator").await?,
+    );
+    let busy = |code: &str| admin.lot(json!({ "lot_code": code, "weight_kg": 10_000 }));
+    let (one, other) = (busy("ONE").await?, busy("OTHER").await?);
+    let parents = [&one, &other].map(|id| json!({ "lot_id": id, "quantity_used_kg": 1 }));
+    let roles = ["ADMIN", "VIEWER", "MANAGER"];
+    let write = async |n: usize| -> Result<()> {
+        let about = if n.is_multiple_of(2) { &one } else { &other };
+        let path = format!("/api/lots/{about}");
+        let lot = json!({ "lot_code": format!("MADE-{n}"), "parents": parents });
+        let decision = json!({ "lot_id": about, "decision": "HOLD", "notes": "now and then" });
+        let role = json!({ "role": roles[n % roles.len()] });
+        let (changed, made, faulty, decided, promoted) = tokio::try_join!(
+            admin.patch(&path, json!({ "temperature_c": n % 7 })),
+            operator.post("/api/lots", lot),
+            admin.patch(&path, json!({ "metadata": "no object" })),
+            operator.post("/api/qc-decisions", decision),
+            admin.put(ROLE, role),
+        )?;
+        changed.is(200);
+        made.is(201);
+        faulty.is(422);
+        decided.is(201);
+        promoted.is(200);
+        Ok(())
+    };
+    let logins = (0..4).map(|_| wms.login("operator"));
+    let writers = try_join_all((0..WRITERS).map(write));
+    tokio::try_join!(writers, try_join_all(logins))?;
     Ok(())
 }

@@ -1,13 +1,12 @@
 -- Notes the login of a user, and gives the account as it is now.
 -- $1 the user's id; $2 the audit event's id; $3 the request's id.
 WITH before AS (
-    SELECT last_login FROM users WHERE id = $1::text::uuid FOR NO KEY UPDATE
+    SELECT id, last_login FROM users WHERE id = $1::text::uuid FOR NO KEY UPDATE
 ),
-welcomed AS (
-    UPDATE users
-    SET last_login = now(), last_seen = now()
-    WHERE id = $1::text::uuid AND EXISTS (SELECT FROM before)
-    RETURNING id, role, last_login, user_json(users) AS person
+welcomed AS MATERIALIZED (
+    SELECT person.id, person.role, person.last_login, user_json(person) AS person
+    FROM before
+    CROSS JOIN LATERAL user_log_in(before.id) AS person
 ),
 audited AS (
     INSERT INTO audit_events (id, actor_id, actor_role, action, entity, entity_id, before, after, request_id)

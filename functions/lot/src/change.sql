@@ -30,15 +30,10 @@ checked AS (
     FROM draft
     LEFT JOIN target ON true
 ),
-changed AS (
-    UPDATE lots
-    SET phase_id = CASE WHEN checked.given ? 'phase_id' THEN checked.phase_id ELSE lots.phase_id END,
-        weight_kg = CASE WHEN checked.given ? 'weight_kg' THEN checked.weight_kg ELSE lots.weight_kg END,
-        temperature_c = CASE WHEN checked.given ? 'temperature_c' THEN checked.temperature_c ELSE lots.temperature_c END,
-        metadata = CASE WHEN checked.given ? 'metadata' THEN checked.metadata ELSE lots.metadata END
+changed AS MATERIALIZED (
+    SELECT id, lot_change(id, given, phase_id, weight_kg, temperature_c, metadata) AS document
     FROM checked
-    WHERE lots.id = checked.id AND $4::text::boolean AND phase_known AND metadata_fits AND fresh
-    RETURNING lots.id, lot_json(lots) AS document
+    WHERE lot_known AND $4::text::boolean AND phase_known AND metadata_fits AND fresh
 ),
 facts AS (
     SELECT lot_known, phase_known, metadata_fits FROM checked

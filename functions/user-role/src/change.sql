@@ -18,15 +18,12 @@ target AS (
     FROM locked
     JOIN draft ON draft.user_id = locked.id
 ),
-changed AS (
-    UPDATE users
-    SET role = draft.role
+changed AS MATERIALIZED (
+    SELECT target.id, user_change_role(target.id, draft.role) AS document
     FROM target
     CROSS JOIN draft
-    WHERE users.id = target.id
-        AND $4::text::boolean
+    WHERE $4::text::boolean
         AND (draft.role = 'ADMIN' OR EXISTS (SELECT FROM locked WHERE locked.role = 'ADMIN' AND locked.id <> target.id))
-    RETURNING users.id, user_json(users) AS document
 ),
 facts AS (
     SELECT EXISTS (SELECT FROM target) AS user_known FROM draft
