@@ -3,11 +3,11 @@
 mod link;
 
 use spin_sdk::http::{IntoResponse, Method, Request};
-use uuid::Uuid;
-use wms::database::{documents, maybe};
+use wms::database::documents;
 use wms::link::Link;
+use wms::lot::Named;
 use wms::page::Page;
-use wms::url::{self, Query};
+use wms::url::Query;
 use wms::{Caller, Faults, Kind, Name as _, Operation, Outcome, Problem, Role, answer};
 
 pub fn operations() -> Vec<Operation> {
@@ -25,7 +25,7 @@ pub fn operations() -> Vec<Operation> {
             "Links an input to a lot",
         )
         .roles(link::LINK.roles)
-        .body(|form, _| link::Draft::read(form, link::Child::default()))
+        .body(|form, _| link::Draft::read(form, Named::default()))
         .created::<Link>("The link.")
         .idempotent()
         .problems(&[
@@ -50,12 +50,11 @@ pub async fn handle(request: Request) -> impl IntoResponse {
 
 async fn list(request: Request) -> Outcome {
     let caller = Caller::of(request.headers()).await?;
-    let name = url::segment_after(request.uri().path(), "lots");
-    let id = name.as_deref().and_then(|name| Uuid::try_parse(name).ok());
     let query = Query::of(request.uri().query());
     let mut faults = Faults::default();
     let page = Page::of(&query, &mut faults);
-    let parameters = [maybe(id), maybe(name)]
+    let parameters = Named::of(request.uri().path())
+        .parameters()
         .into_iter()
         .chain(page.parameters());
     let rows = caller
@@ -66,12 +65,8 @@ async fn list(request: Request) -> Outcome {
         .map_or(Ok(None), |row| row.maybe("lot_id"))?
         .is_none()
     {
-        return Err(not_found());
+        return Err(Named::not_found());
     }
     let links: Vec<Link> = documents(&rows, "link")?;
     Ok(page.reply(request.uri().path(), &query, links))
-}
-
-fn not_found() -> Problem {
-    Kind::LotNotFound.because("No lot has this id or code.")
 }

@@ -6,9 +6,10 @@ use spin_sdk::http::Request;
 use uuid::Uuid;
 use wms::decimal::Kilograms;
 use wms::link::Link;
+use wms::lot::Named;
 use wms::lot::register::{QUANTITY, REGISTER};
 use wms::write::{Facts, Write, Written};
-use wms::{Caller, Faults, Form, Outcome, Problem, Submission, database, url};
+use wms::{Caller, Faults, Form, Outcome, Problem, Submission, database};
 
 pub const LINK: Write = Write {
     route: "POST /api/lots/:id/parents",
@@ -16,18 +17,12 @@ pub const LINK: Write = Write {
     statement: include_str!("link.sql"),
 };
 
-/// The lot that the parent goes into, by id or by code.
-#[derive(Debug, Default, Serialize)]
-pub struct Child {
-    id: Option<Uuid>,
-    code: Option<String>,
-}
-
 /// A link to be, as the statement reads it.
 #[derive(Debug, Default, Serialize)]
 pub struct Draft {
     id: Uuid,
-    child: Child,
+    /// The lot that the parent goes into.
+    child: Named,
     parent_lot_id: Option<Uuid>,
     quantity_used_kg: Option<Kilograms>,
 }
@@ -41,11 +36,7 @@ struct Found {
 
 pub async fn link(request: Request) -> Outcome {
     let caller = Caller::of(request.headers()).await?;
-    let code = url::segment_after(request.uri().path(), "lots");
-    let child = Child {
-        id: code.as_deref().and_then(|code| Uuid::try_parse(code).ok()),
-        code,
-    };
+    let child = Named::of(request.uri().path());
     let submission =
         Submission::read(request, caller, LINK.route, |form| Draft::read(form, child)).await;
     let written: Written<Link, Found> = LINK.run(caller, submission, None).await?;
@@ -63,7 +54,7 @@ impl Facts<Draft> for Found {
         if self.child_known {
             database::internal("a link was neither made nor refused")
         } else {
-            crate::not_found()
+            Named::not_found()
         }
     }
 }
@@ -71,7 +62,7 @@ impl Facts<Draft> for Found {
 // === impl Draft ===
 
 impl Draft {
-    pub fn read(form: &mut Form<'_>, child: Child) -> Self {
+    pub fn read(form: &mut Form<'_>, child: Named) -> Self {
         let parent_lot_id = form.uuid("parent_lot_id");
         let parent_lot_id = form.required("parent_lot_id", parent_lot_id);
         let quantity_used_kg = form.decimal("quantity_used_kg", QUANTITY);

@@ -6,11 +6,11 @@ use serde::{Deserialize, Serialize};
 use spin_sdk::http::Request;
 use uuid::Uuid;
 use wms::decimal::{Celsius, Kilograms};
-use wms::lot::Lot;
 use wms::lot::register::{REGISTER, TEMPERATURE, WEIGHT};
+use wms::lot::{Lot, Named};
 use wms::scalar::Object;
 use wms::write::{Facts, Write, Written};
-use wms::{Caller, Faults, Form, Kind, Outcome, Problem, Submission, url};
+use wms::{Caller, Faults, Form, Kind, Outcome, Problem, Submission};
 
 pub const CHANGE: Write = Write {
     route: "PATCH /api/lots/:id",
@@ -21,8 +21,8 @@ pub const CHANGE: Write = Write {
 /// Which lot, and in which state.
 #[derive(Debug, Default, Serialize)]
 pub struct Target {
-    id: Option<Uuid>,
-    code: Option<String>,
+    #[serde(flatten)]
+    lot: Named,
     /// The states that the client has seen; `None`: any will do.
     etags: Option<Vec<String>>,
 }
@@ -74,7 +74,7 @@ impl Facts<Draft> for Found {
                 "The lot has changed since; get it again, and see whether the change still fits.",
             )
         } else {
-            crate::not_found()
+            Named::not_found()
         }
     }
 }
@@ -83,7 +83,6 @@ impl Facts<Draft> for Found {
 
 impl Target {
     fn of(path: &str, headers: &HeaderMap) -> Self {
-        let code = url::segment_after(path, "lots");
         let tags: Vec<String> = headers
             .get_all(IF_MATCH)
             .iter()
@@ -94,8 +93,7 @@ impl Target {
         let any = tags.is_empty() || tags.iter().any(|tag| tag == "*");
         let bare = |tag: String| tag.trim_matches('"').to_owned();
         Self {
-            id: code.as_deref().and_then(|code| Uuid::try_parse(code).ok()),
-            code,
+            lot: Named::of(path),
             etags: (!any).then(|| tags.into_iter().map(bare).collect()),
         }
     }

@@ -5,10 +5,8 @@ mod change;
 use http::StatusCode;
 use http::header::{ETAG, HeaderMap, IF_NONE_MATCH};
 use spin_sdk::http::{IntoResponse, Method, Request};
-use uuid::Uuid;
-use wms::database::maybe;
-use wms::lot::Lot;
-use wms::{Caller, Faults, Kind, Name as _, Operation, Outcome, Problem, Reply, Role, answer, url};
+use wms::lot::{Lot, Named};
+use wms::{Caller, Faults, Kind, Name as _, Operation, Outcome, Problem, Reply, Role, answer};
 
 const ETAG_IS: &str = "Changes whenever the lot does.";
 
@@ -47,11 +45,7 @@ pub async fn handle(request: Request) -> impl IntoResponse {
 
 async fn get(request: Request) -> Outcome {
     let caller = Caller::of(request.headers()).await?;
-    // A segment that no lot could be called by still asks who the caller is: 401 comes before 404.
-    let name = url::segment_after(request.uri().path(), "lots");
-    let id = name.as_deref().and_then(|name| Uuid::try_parse(name).ok());
-
-    let parameters = [maybe(id), maybe(name)];
+    let parameters = Named::of(request.uri().path()).parameters();
     let rows = caller
         .read(
             Role::ALL,
@@ -61,7 +55,7 @@ async fn get(request: Request) -> Outcome {
         )
         .await?;
     let lot: Option<Lot> = rows.first().map_or(Ok(None), |row| row.document("lot"))?;
-    let lot = lot.ok_or_else(not_found)?;
+    let lot = lot.ok_or_else(Named::not_found)?;
     let etag = lot.etag();
     let reply = if is_known(request.headers(), &etag) {
         Reply::nothing(StatusCode::NOT_MODIFIED)
@@ -69,10 +63,6 @@ async fn get(request: Request) -> Outcome {
         Reply::ok(&lot)
     };
     Ok(reply.header(ETAG, &etag))
-}
-
-fn not_found() -> Problem {
-    Kind::LotNotFound.because("No lot has this id or code.")
 }
 
 /// Whether the client has this lot already.

@@ -3,11 +3,13 @@
 pub mod register;
 
 use crate::cursor::Cursor;
-use crate::names;
+use crate::database::maybe;
 use crate::page::Listed;
 use crate::scalar::{Mass, Object, Temperature, Timestamp};
+use crate::{Kind, Problem, names, url};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use spin_sdk::pg::ParameterValue;
 use uuid::Uuid;
 
 /// What the database's `metadata_fits` allows (migration 3): with it a page of lots fits into a function's memory.
@@ -51,6 +53,36 @@ pub struct Lot {
     pub created_at: Timestamp,
     pub status: LotStatus,
     pub updated_at: Timestamp,
+}
+
+/// A lot as a path names it: by its id or by its code. A segment that can be an id may be a code as well.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Named {
+    id: Option<Uuid>,
+    code: Option<String>,
+}
+
+// === impl Named ===
+
+impl Named {
+    /// The lot of `/api/lots/:id`, and of what is below it. A segment that no lot could be called by names none: who asks is found
+    /// out first, 401 comes before 404.
+    pub fn of(path: &str) -> Self {
+        let code = url::segment_after(path, "lots");
+        Self {
+            id: code.as_deref().and_then(|code| Uuid::try_parse(code).ok()),
+            code,
+        }
+    }
+
+    /// The id and the code, for a statement that looks for both.
+    pub fn parameters(&self) -> [ParameterValue; 2] {
+        [maybe(self.id), maybe(self.code.as_deref())]
+    }
+
+    pub fn not_found() -> Problem {
+        Kind::LotNotFound.because("No lot has this id or code.")
+    }
 }
 
 // === impl Lot ===
