@@ -6,8 +6,8 @@ use crate::migrate::SqlError;
 
 #[derive(Debug, thiserror::Error)]
 pub enum AuditError {
-    #[error("the database URL is not a valid postgres:// URL")]
-    Url,
+    #[error("the database URL can't be used: {0}")]
+    Url(#[from] pg_tls::ParameterError),
 
     #[error("can't connect to the database at {address}: {reason}")]
     Connect { address: String, reason: SqlError },

@@ -1,11 +1,10 @@
 //! The trail in the database, read in one snapshot.
 
-use std::str::FromStr;
 use std::time::Duration;
 
 use futures::TryStreamExt;
 use tokio_postgres::types::Type;
-use tokio_postgres::{Client, Config, NoTls, Row};
+use tokio_postgres::{Client, Row};
 
 use super::chain::{Chain, Link};
 use super::error::AuditError;
@@ -57,19 +56,16 @@ pub(super) struct Trail(Client);
 
 impl Trail {
     pub async fn open(url: &Secret) -> Result<Self, AuditError> {
-        // The parser's own message may quote a part of the URL.
-        let mut config = Config::from_str(url.expose()).map_err(|_| AuditError::Url)?;
+        let (mut config, encryption) = pg_tls::parse(url.expose(), None)?;
         config.application_name("flowviz audit");
         if config.get_connect_timeout().is_none() {
             config.connect_timeout(CONNECT_TIMEOUT);
         }
-        let connected = config.connect(NoTls).await;
-        let (client, connection) = connected.map_err(|error| AuditError::Connect {
+        let connected = pg_tls::connect(&config, &encryption).await;
+        let client = connected.map_err(|error| AuditError::Connect {
             address: address(&config),
             reason: error.into(),
         })?;
-        // Ends with the client; what goes wrong on it reaches whoever waits for an answer.
-        tokio::spawn(connection);
         client.batch_execute(SNAPSHOT).await?;
         Ok(Self(client))
     }

@@ -5,7 +5,8 @@
 use std::fmt;
 use std::net::IpAddr;
 
-use tokio_postgres::config::{Host, SslMode, TargetSessionAttrs};
+use pg_tls::{Encryption, ParameterError, Roots, TlsError};
+use tokio_postgres::config::{self, Host, TargetSessionAttrs};
 
 const DEFAULT_PORT: u16 = 5432;
 
@@ -21,7 +22,8 @@ pub struct Address {
     pub(super) database: String,
     pub(super) options: Option<String>,
     pub(super) application_name: String,
-    encryption: Encryption,
+    pub(super) encryption: Encryption,
+    pub(super) channel_binding: ChannelBinding,
 }
 
 /// One of the servers that an address names; they are tried in order.
@@ -33,12 +35,12 @@ pub struct Endpoint {
     pub hostaddr: Option<IpAddr>,
 }
 
+/// `channel_binding`: whether a login by SCRAM is tied to the server's certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Encryption {
-    /// `sslmode=disable`
+pub(super) enum ChannelBinding {
     Never,
-    /// `sslmode=prefer`: plain, as long as the host speaks no TLS to the database.
     IfPossible,
+    Always,
 }
 
 /// Why an address can't be used.
@@ -56,8 +58,8 @@ pub enum AddressError {
     Count,
     #[error("the database address names a Unix socket; only TCP is possible")]
     UnixSocket,
-    #[error("TLS to the database is not supported yet; use `sslmode=disable` or `sslmode=prefer`")]
-    Tls,
+    #[error("the database address can't be used: {0}")]
+    Tls(ParameterError),
     #[error("only `target_session_attrs=any` is supported")]
     TargetSession,
 }
@@ -66,13 +68,12 @@ pub enum AddressError {
 
 impl Address {
     pub fn parse(text: &str) -> Result<Self, AddressError> {
-        // The parser's own error may quote the text.
-        let config: tokio_postgres::Config = text.parse().map_err(|_| AddressError::Syntax)?;
-        let encryption = match config.get_ssl_mode() {
-            SslMode::Disable => Encryption::Never,
-            SslMode::Prefer => Encryption::IfPossible,
-            _ => return Err(AddressError::Tls),
-        };
+        Self::parse_trusting(text, None)
+    }
+
+    /// With roots that go before the address's own: whoever gives them counts on TLS, so only an explicit `sslmode=disable` goes without.
+    pub fn parse_trusting(text: &str, roots: Option<Roots>) -> Result<Self, AddressError> {
+        let (config, encryption) = pg_tls::parse(text, roots)?;
         if config.get_target_session_attrs() != TargetSessionAttrs::Any {
             return Err(AddressError::TargetSession);
         }
@@ -88,6 +89,11 @@ impl Address {
                 .to_owned(),
             user,
             encryption,
+            channel_binding: match config.get_channel_binding() {
+                config::ChannelBinding::Disable => ChannelBinding::Never,
+                config::ChannelBinding::Require => ChannelBinding::Always,
+                _ => ChannelBinding::IfPossible,
+            },
         })
     }
 
@@ -100,11 +106,17 @@ impl Address {
         &self.database
     }
 
-    /// A certificate authority was given: whoever does that counts on TLS, so only an explicit `sslmode=disable` goes without.
-    pub fn require_encryption(&self) -> Result<(), AddressError> {
-        match self.encryption {
-            Encryption::Never => Ok(()),
-            Encryption::IfPossible => Err(AddressError::Tls),
+    /// Whether what its TLS needs is there, such as the file of `sslrootcert`. Reads the disk.
+    pub fn check_roots(&self) -> Result<(), TlsError> {
+        self.encryption.check()
+    }
+}
+
+impl From<ParameterError> for AddressError {
+    fn from(error: ParameterError) -> Self {
+        match error {
+            ParameterError::Syntax => Self::Syntax,
+            error => Self::Tls(error),
         }
     }
 }
@@ -183,6 +195,38 @@ mod tests {
         assert_ne!(url, other);
     }
 
+    /// Connections of one kind must not be lent to who asks for another.
+    #[test]
+    fn how_it_is_protected_is_part_of_the_key() {
+        let of = |parameters: &str, roots| {
+            let text = format!("postgres://u:p@h/d?{parameters}");
+            Address::parse_trusting(&text, roots).unwrap()
+        };
+        let pem = |name: &str| {
+            let made = rcgen::generate_simple_self_signed([name.to_owned()]);
+            Some(Roots::given(&made.unwrap().cert.pem()).unwrap())
+        };
+        let addresses = [
+            of("", None),
+            of("sslmode=disable", None),
+            of("sslmode=require", None),
+            of("sslmode=verify-ca&sslrootcert=/a", None),
+            of("sslmode=verify-full&sslrootcert=/a", None),
+            of("sslmode=verify-full&sslrootcert=/b", None),
+            of("sslrootcert=system", None),
+            of("", pem("a")),
+            of("", pem("b")),
+            of("channel_binding=require", None),
+            of("channel_binding=disable", None),
+        ];
+        let different: std::collections::HashSet<_> = addresses.iter().collect();
+        assert_eq!(different.len(), addresses.len());
+        assert_eq!(
+            of("sslmode=prefer&channel_binding=prefer", None),
+            addresses[0]
+        );
+    }
+
     #[test]
     fn every_host_is_listed() {
         let address =
@@ -205,7 +249,10 @@ mod tests {
     #[test]
     fn what_can_not_be_done_is_refused() {
         let cases = [
-            ("postgres://u@h/d?sslmode=require", AddressError::Tls),
+            (
+                "postgres://u@h/d?sslmode=verify-full",
+                AddressError::Tls(ParameterError::NoRoots),
+            ),
             ("host=/tmp user=u", AddressError::UnixSocket),
             ("postgres://u@%2Ftmp/d", AddressError::UnixSocket),
             ("user=u", AddressError::NoHost),
@@ -231,6 +278,5 @@ mod tests {
             !text.contains("s3cret") && !text.contains("db.internal"),
             "{text}"
         );
-        assert_eq!(address.require_encryption(), Err(AddressError::Tls));
     }
 }

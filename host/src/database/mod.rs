@@ -29,6 +29,7 @@ mod startup;
 #[cfg(test)]
 mod tests;
 mod types;
+mod wire;
 
 use std::time::Duration;
 

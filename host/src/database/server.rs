@@ -3,24 +3,16 @@
 //! I/O happens in the task that asks: there is no task per connection, so no hand-over between threads, and a reader that stops
 //! reading stops the server by TCP's own flow control.
 
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use postgres_protocol::message::frontend;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 
-use super::address::{Address, Endpoint};
-use super::error::{DatabaseError, ServerError, io_reason};
+use super::address::Address;
+use super::error::{DatabaseError, ServerError};
 use super::message::{self, Field, Message, Parameter, Row, TransactionStatus};
 use super::startup;
-
-/// How much is read at once, at least. A small result arrives in one read.
-const READ_BYTES: usize = 16 * 1024;
-
-/// A buffer that a large row has grown beyond this is not kept.
-const KEEP_BYTES: usize = 256 * 1024;
+use super::wire::{Route, Wire};
 
 /// How long a statement that nobody waits for any more may go on, outside a transaction. Most end within it, and their connection
 /// stays: clients that leave early can't make the host connect anew all the time.
@@ -37,7 +29,6 @@ const ROLLBACK_TIMEOUT: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct Server {
     wire: Wire,
-    peer: SocketAddr,
     cancel_key: Option<CancelKey>,
     state: State,
     /// When the connection is too old to be handed out again.
@@ -70,13 +61,6 @@ pub(super) enum Step {
     Done(u64),
 }
 
-/// Messages over a socket.
-#[derive(Debug)]
-pub(super) struct Wire {
-    socket: TcpStream,
-    inbox: BytesMut,
-}
-
 // === impl Server ===
 
 impl Server {
@@ -84,12 +68,8 @@ impl Server {
     pub async fn connect(address: &Address, lifetime: Duration) -> Result<Self, DatabaseError> {
         let mut failure = DatabaseError::Connect("no server to try".to_owned());
         for endpoint in address.endpoints() {
-            match dial(endpoint).await {
-                Ok((socket, peer)) => {
-                    let mut wire = Wire {
-                        socket,
-                        inbox: BytesMut::with_capacity(READ_BYTES),
-                    };
+            match Wire::open(endpoint, &address.encryption).await {
+                Ok(mut wire) => {
                     let cancel_key = match startup::log_in(&mut wire, address).await {
                         Ok(key) => key,
                         Err(DatabaseError::Lost(reason)) => {
@@ -99,7 +79,6 @@ impl Server {
                     };
                     return Ok(Self {
                         wire,
-                        peer,
                         cancel_key,
                         state: State::Ready(TransactionStatus::Idle),
                         expires: Instant::now() + lifetime,
@@ -166,13 +145,9 @@ impl Server {
     }
 
     /// Whether it can be handed out: not too old, and not closed by the server meanwhile. Costs no round trip.
-    pub fn is_fresh(&self) -> bool {
+    pub fn is_fresh(&mut self) -> bool {
         // An idle server has nothing to say but that it goes away.
-        let mut byte = [0];
-        self.is_clean()
-            && self.expires > Instant::now()
-            && self.wire.inbox.is_empty()
-            && matches!(self.wire.socket.try_read(&mut byte), Err(e) if e.kind() == std::io::ErrorKind::WouldBlock)
+        self.is_clean() && self.expires > Instant::now() && self.wire.is_quiet()
     }
 
     pub fn is_running(&self) -> bool {
@@ -195,7 +170,7 @@ impl Server {
         }
         // Only while this connection is open does a pooler know whose statement the key is about.
         if let (true, Some(key)) = (self.is_running(), self.cancel_key) {
-            let _ = tokio::time::timeout(CANCEL_TIMEOUT, cancel(self.peer, key)).await;
+            let _ = tokio::time::timeout(CANCEL_TIMEOUT, cancel(self.wire.route(), key)).await;
         }
     }
 
@@ -259,9 +234,7 @@ impl Server {
 
     fn ready(&mut self, status: TransactionStatus) {
         self.state = State::Ready(status);
-        if self.wire.inbox.capacity() > KEEP_BYTES {
-            self.wire.inbox = BytesMut::from(&self.wire.inbox[..]);
-        }
+        self.wire.shrink();
     }
 
     fn out_of_step(&mut self) -> DatabaseError {
@@ -270,33 +243,14 @@ impl Server {
     }
 }
 
-async fn dial(endpoint: &Endpoint) -> Result<(TcpStream, SocketAddr), String> {
-    let addresses: Vec<SocketAddr> = match endpoint.hostaddr {
-        Some(addr) => vec![(addr, endpoint.port).into()],
-        None => tokio::net::lookup_host((endpoint.host.as_str(), endpoint.port))
-            .await
-            .map_err(|_| "its name can't be resolved".to_owned())?
-            .collect(),
-    };
-    let connect = async {
-        let socket = TcpStream::connect(addresses.as_slice()).await?;
-        // A statement is one small write that should leave at once.
-        socket.set_nodelay(true)?;
-        let peer = socket.peer_addr()?;
-        Ok((socket, peer))
-    };
-    connect.await.map_err(|error| io_reason(&error))
-}
-
-async fn cancel(peer: SocketAddr, key: CancelKey) -> std::io::Result<()> {
-    let mut socket = TcpStream::connect(peer).await?;
+/// On a connection that is protected as the one whose statement it is: what is sent here can end that statement.
+async fn cancel(route: &Route, key: CancelKey) -> Result<(), DatabaseError> {
+    let mut wire = Wire::along(route).await?;
     let mut request = BytesMut::new();
     frontend::cancel_request(key.process, key.secret, &mut request);
-    socket.write_all(&request).await?;
+    wire.write(&request).await?;
     // The server closes the connection when it has passed the request on.
-    let mut end = Vec::new();
-    socket.read_to_end(&mut end).await?;
-    Ok(())
+    wire.message().await.map(drop)
 }
 
 // === impl CancelKey ===
@@ -304,28 +258,5 @@ async fn cancel(peer: SocketAddr, key: CancelKey) -> std::io::Result<()> {
 impl std::fmt::Debug for CancelKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("CancelKey(..)")
-    }
-}
-
-// === impl Wire ===
-
-impl Wire {
-    pub async fn write(&mut self, bytes: &[u8]) -> Result<(), DatabaseError> {
-        Ok(self.socket.write_all(bytes).await?)
-    }
-
-    /// The next message. Dropping the future loses nothing that has arrived.
-    pub async fn message(&mut self) -> Result<Message, DatabaseError> {
-        loop {
-            if let Some(message) = Message::take(&mut self.inbox)? {
-                return Ok(message);
-            }
-            if self.inbox.capacity() - self.inbox.len() < READ_BYTES / 4 {
-                self.inbox.reserve(READ_BYTES);
-            }
-            if self.socket.read_buf(&mut self.inbox).await? == 0 {
-                return Err(DatabaseError::Lost("the server closed it".to_owned()));
-            }
-        }
     }
 }

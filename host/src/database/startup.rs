@@ -1,15 +1,22 @@
 //! Logging in: the start-up message, and authentication by password, MD5 or SCRAM-SHA-256.
+//!
+//! - Under TLS, SCRAM is tied to the server's certificate where the server offers it (`SCRAM-SHA-256-PLUS`): who is in between, with a
+//!   certificate of their own, can't pass the login on.
+//! - A password in clear text is sent to nobody whose certificate wasn't checked.
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use postgres_protocol::authentication::md5_hash;
-use postgres_protocol::authentication::sasl::{ChannelBinding, SCRAM_SHA_256, ScramSha256};
+use postgres_protocol::authentication::sasl::{
+    self, SCRAM_SHA_256, SCRAM_SHA_256_PLUS, ScramSha256,
+};
 use postgres_protocol::message::frontend;
 
-use super::address::Address;
+use super::address::{Address, ChannelBinding};
 use super::error::DatabaseError;
 use super::message::{Message, TransactionStatus};
 use super::reader::Reader;
-use super::server::{CancelKey, Wire};
+use super::server::CancelKey;
+use super::wire::Wire;
 
 // The codes of the server's requests for authentication.
 const DONE: u32 = 0;
@@ -42,6 +49,7 @@ pub(super) async fn log_in(
     wire.write(&out).await?;
 
     let mut scram: Option<ScramSha256> = None;
+    let mut unbound = address.channel_binding == ChannelBinding::Always;
     let mut cancel_key = None;
     loop {
         let (code, body) = match wire.message().await? {
@@ -61,6 +69,9 @@ pub(super) async fn log_in(
             if scram.is_some() {
                 return Err(refused("the server broke off its authentication"));
             }
+            if unbound {
+                return Err(no_binding());
+            }
             continue;
         }
         if code == SASL_FINAL {
@@ -75,37 +86,68 @@ pub(super) async fn log_in(
             .as_deref()
             .ok_or_else(|| refused("the server asks for a password"))?;
         let answered = match code {
+            PASSWORD | MD5 if unbound => return Err(no_binding()),
+            PASSWORD if !wire.is_verified() => {
+                return Err(refused(
+                    "the server asks for the password in clear text, which it gets only under TLS with `sslmode=verify-ca` or \
+                     `verify-full`",
+                ));
+            }
             PASSWORD => frontend::password_message(password, &mut out),
             MD5 => {
                 let salt = Reader::new(&body).array::<4>()?;
                 let hash = md5_hash(address.user.as_bytes(), password, salt);
                 frontend::password_message(hash.as_bytes(), &mut out)
             }
-            SASL if offers_scram(&body) => {
-                let client =
-                    scram.insert(ScramSha256::new(password, ChannelBinding::unsupported()));
-                frontend::sasl_initial_response(SCRAM_SHA_256, client.message(), &mut out)
+            SASL => {
+                let end_point = wire.end_point();
+                let (mechanism, binding) = mechanism(&body, address.channel_binding, end_point)?;
+                unbound &= mechanism != SCRAM_SHA_256_PLUS;
+                let client = scram.insert(ScramSha256::new(password, binding));
+                frontend::sasl_initial_response(mechanism, client.message(), &mut out)
             }
             SASL_CONTINUE => {
                 let client = scram.as_mut().ok_or_else(unexpected)?;
                 client.update(&body).map_err(|_| unexpected())?;
                 frontend::sasl_response(client.message(), &mut out)
             }
-            _ => {
-                return Err(refused(
-                    "the server asks for an authentication that is not supported",
-                ));
-            }
+            _ => return Err(unsupported()),
         };
         answered.map_err(|_| refused("the password can't be sent"))?;
         wire.write(&out).await?;
     }
 }
 
-/// The names of mechanisms, each ended by a zero byte, and another zero byte.
-fn offers_scram(body: &Bytes) -> bool {
-    body.split(|byte| *byte == 0)
-        .any(|name| name == SCRAM_SHA_256.as_bytes())
+/// Chooses from the server's offer: names, each ended by a zero byte.
+fn mechanism(
+    offer: &[u8],
+    wanted: ChannelBinding,
+    end_point: Option<Vec<u8>>,
+) -> Result<(&'static str, sasl::ChannelBinding), DatabaseError> {
+    let offers = |mechanism: &str| {
+        offer
+            .split(|byte| *byte == 0)
+            .any(|name| name == mechanism.as_bytes())
+    };
+    match end_point.filter(|_| wanted != ChannelBinding::Never) {
+        Some(end_point) if offers(SCRAM_SHA_256_PLUS) => Ok((
+            SCRAM_SHA_256_PLUS,
+            sasl::ChannelBinding::tls_server_end_point(end_point),
+        )),
+        _ if wanted == ChannelBinding::Always => Err(no_binding()),
+        _ if !offers(SCRAM_SHA_256) => Err(unsupported()),
+        // Says so: a server that did offer it learns that somebody has taken its offer away, and refuses.
+        Some(_) => Ok((SCRAM_SHA_256, sasl::ChannelBinding::unrequested())),
+        None => Ok((SCRAM_SHA_256, sasl::ChannelBinding::unsupported())),
+    }
+}
+
+fn no_binding() -> DatabaseError {
+    refused("`channel_binding=require`, but the server doesn't tie the login to its certificate")
+}
+
+fn unsupported() -> DatabaseError {
+    refused("the server asks for an authentication that is not supported")
 }
 
 fn unexpected() -> DatabaseError {
@@ -114,4 +156,47 @@ fn unexpected() -> DatabaseError {
 
 fn refused(reason: &str) -> DatabaseError {
     DatabaseError::Connect(reason.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BOTH: &[u8] = b"SCRAM-SHA-256-PLUS\0SCRAM-SHA-256\0\0";
+    const PLAIN: &[u8] = b"SCRAM-SHA-256\0\0";
+
+    /// The mechanism, and how the client's first message begins.
+    fn chosen(
+        offer: &[u8],
+        wanted: ChannelBinding,
+        end_point: Option<&[u8]>,
+    ) -> Result<(&'static str, String), DatabaseError> {
+        let (name, binding) = mechanism(offer, wanted, end_point.map(<[u8]>::to_vec))?;
+        let first = String::from_utf8(ScramSha256::new(b"", binding).message().to_vec()).unwrap();
+        Ok((name, first.split(",,").next().unwrap().to_owned()))
+    }
+
+    #[test]
+    fn the_strongest_mechanism_is_chosen_and_an_offer_that_was_taken_away_shows() {
+        use ChannelBinding::{Always, IfPossible, Never};
+        let hash = Some(&b"hash"[..]);
+        let with = |name: &'static str, header: &str| Ok((name, header.to_owned()));
+        let plus = || with(SCRAM_SHA_256_PLUS, "p=tls-server-end-point");
+        let none = || Err(no_binding());
+        let cases = [
+            (BOTH, IfPossible, hash, plus()),
+            (BOTH, Always, hash, plus()),
+            (BOTH, Never, hash, with(SCRAM_SHA_256, "n")),
+            (PLAIN, IfPossible, hash, with(SCRAM_SHA_256, "y")),
+            (PLAIN, Always, hash, none()),
+            (PLAIN, Never, hash, with(SCRAM_SHA_256, "n")),
+            (PLAIN, IfPossible, None, with(SCRAM_SHA_256, "n")),
+            (BOTH, IfPossible, None, with(SCRAM_SHA_256, "n")),
+            (BOTH, Always, None, none()),
+            (b"OTHER\0\0", IfPossible, hash, Err(unsupported())),
+        ];
+        for (offer, wanted, end_point, expected) in cases {
+            assert_eq!(chosen(offer, wanted, end_point), expected, "{wanted:?}");
+        }
+    }
 }

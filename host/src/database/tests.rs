@@ -71,7 +71,7 @@ impl Server {
     fn pool(&self) -> Arc<Pool> {
         let metrics = DatabaseMetrics::register(&prometheus::Registry::new()).unwrap();
         let address = format!(
-            "host=127.0.0.1 port={} user=u dbname=d",
+            "host=127.0.0.1 port={} user=u dbname=d sslmode=disable",
             self.address.port()
         );
         Pools::new(Settings::default(), metrics)

@@ -1,10 +1,9 @@
 //! A connection that is known to be PostgreSQL's own session.
 
-use std::str::FromStr;
 use std::time::Duration;
 
 use tokio_postgres::config::Host;
-use tokio_postgres::{Client, Config, NoTls};
+use tokio_postgres::{Client, Config};
 
 use super::error::{MigrateError, SqlError, chain};
 
@@ -17,8 +16,7 @@ const MARK: &str = "flowviz.direct";
 const MARK_VALUE: &str = "yes";
 
 pub(super) async fn direct(url: &str) -> Result<Client, MigrateError> {
-    // The parser's own message may quote a part of the URL.
-    let mut config = Config::from_str(url).map_err(|_| MigrateError::Url)?;
+    let (mut config, encryption) = pg_tls::parse(url, None)?;
     let address = address(&config);
     let options = format!(
         "{} -c {MARK}={MARK_VALUE}",
@@ -31,7 +29,8 @@ pub(super) async fn direct(url: &str) -> Result<Client, MigrateError> {
         config.connect_timeout(CONNECT_TIMEOUT);
     }
 
-    let (client, connection) = config.connect(NoTls).await.map_err(|error| {
+    let connected = pg_tls::connect(&config, &encryption).await;
+    let client = connected.map_err(|error| {
         // PgBouncer: "unsupported startup parameter: options", from 1.20 on "... in options: flowviz.direct".
         let text = chain(&error);
         if text.contains("unsupported startup parameter") {
@@ -45,8 +44,6 @@ pub(super) async fn direct(url: &str) -> Result<Client, MigrateError> {
             }
         }
     })?;
-    // Ends with the client; what goes wrong on it reaches whoever waits for an answer.
-    tokio::spawn(connection);
 
     // Unnamed, as anything that may go through a pooler has to be.
     let shown = client

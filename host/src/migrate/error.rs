@@ -9,8 +9,8 @@ use super::statements::{line_of_character, line_of_statement};
 
 #[derive(Debug, thiserror::Error)]
 pub enum MigrateError {
-    #[error("the database URL is not a valid postgres:// URL")]
-    Url,
+    #[error("the database URL can't be used: {0}")]
+    Url(#[from] pg_tls::ParameterError),
 
     #[error("can't connect to PostgreSQL at {address}: {reason}")]
     Connect { address: String, reason: String },

@@ -1,5 +1,8 @@
-//! The `connection-builder` resource: an address, and whether it has to be reached over TLS.
+//! The `connection-builder` resource: an address, and the certificates that its server has to be trusted by.
+//!
+//! Whoever sets some counts on TLS: unless the address says `sslmode=disable` or `verify-ca`, that is `verify-full`.
 
+use pg_tls::Roots;
 use wasmtime::component::{Accessor, Resource};
 
 use super::wit::{self, HostConnectionBuilder};
@@ -9,15 +12,14 @@ use crate::manifest::Secret;
 #[derive(Debug)]
 pub struct ConnectionBuilder {
     address: Secret,
-    /// A certificate authority was set.
-    encrypted: bool,
+    roots: Option<Roots>,
 }
 
 impl HostConnectionBuilder for PostgresView<'_> {
     async fn new(&mut self, address: String) -> wasmtime::Result<Resource<ConnectionBuilder>> {
         Ok(self.table.push(ConnectionBuilder {
             address: address.into(),
-            encrypted: false,
+            roots: None,
         })?)
     }
 
@@ -26,13 +28,13 @@ impl HostConnectionBuilder for PostgresView<'_> {
         builder: Resource<ConnectionBuilder>,
         certificate: String,
     ) -> wasmtime::Result<Result<(), Error>> {
-        if !certificate.contains("-----BEGIN CERTIFICATE-----") {
-            return Ok(Err(Error::Other(
-                "the root certificate is not in PEM format".to_owned(),
-            )));
+        match Roots::given(&certificate) {
+            Ok(roots) => {
+                self.table.get_mut(&builder)?.roots = Some(roots);
+                Ok(Ok(()))
+            }
+            Err(error) => Ok(Err(Error::Other(error.to_string()))),
         }
-        self.table.get_mut(&builder)?.encrypted = true;
-        Ok(Ok(()))
     }
 
     async fn build(
@@ -63,7 +65,10 @@ impl PostgresView<'_> {
         builder: &Resource<ConnectionBuilder>,
     ) -> wasmtime::Result<Result<Resource<Connection>, Error>> {
         let builder = self.table.get(builder)?;
-        match self.ctx.open(builder.address.expose(), builder.encrypted) {
+        let opened = self
+            .ctx
+            .open(builder.address.expose(), builder.roots.clone());
+        match opened {
             Ok(connection) => Ok(Ok(self.table.push(connection)?)),
             Err(error) => Ok(Err(error)),
         }

@@ -193,7 +193,7 @@ impl<T: Send> wit::HostConnectionWithStore<T> for Postgres {
 
 impl PostgresView<'_> {
     fn open(&mut self, address: &str) -> wasmtime::Result<Result<Resource<Connection>, Error>> {
-        match self.ctx.open(address, false) {
+        match self.ctx.open(address, None) {
             Ok(connection) => Ok(Ok(self.table.push(connection)?)),
             Err(error) => Ok(Err(error)),
         }

@@ -24,6 +24,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use pg_tls::Roots;
 use wasmtime::component::{HasData, Linker, ResourceTable};
 
 use crate::capabilities::bindings::spin::postgres::postgres as wit;
@@ -103,8 +104,8 @@ impl PostgresCtx {
     }
 
     /// The one way to a session, and so to a database.
-    fn open(&self, address: &str, encrypted: bool) -> Result<Connection, Error> {
-        let session = self.session(address, encrypted).map_err(error::to_guest)?;
+    fn open(&self, address: &str, roots: Option<Roots>) -> Result<Connection, Error> {
+        let session = self.session(address, roots).map_err(error::to_guest)?;
         session
             .map(|session| Connection::new(session, self.observer.clone()))
             .map_err(Error::ConnectionFailed)
@@ -113,12 +114,9 @@ impl PostgresCtx {
     fn session(
         &self,
         address: &str,
-        encrypted: bool,
+        roots: Option<Roots>,
     ) -> Result<Result<Session, String>, DatabaseError> {
-        let address = Address::parse(address)?;
-        if encrypted {
-            address.require_encryption()?;
-        }
+        let address = Address::parse_trusting(address, roots)?;
         for endpoint in address.endpoints() {
             let hostaddr = endpoint.hostaddr.map(|addr| addr.to_string());
             for host in std::iter::once(&endpoint.host).chain(&hostaddr) {

@@ -1,0 +1,208 @@
+//! The way to the server: messages over a socket, under TLS if the address asks for it.
+
+use std::io;
+use std::net::SocketAddr;
+
+use bytes::BytesMut;
+use futures::FutureExt as _;
+use pg_tls::{Connector, Encryption, TlsError, TlsStream, Trust};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpStream, ToSocketAddrs};
+use tokio::task::coop::unconstrained;
+
+use super::address::Endpoint;
+use super::error::{DatabaseError, io_reason};
+use super::message::Message;
+
+/// How much is read at once, at least. A small result arrives in one read.
+const READ_BYTES: usize = 16 * 1024;
+
+/// A buffer that a large row has grown beyond this is not kept.
+const KEEP_BYTES: usize = 256 * 1024;
+
+#[derive(Debug)]
+pub(super) struct Wire {
+    socket: Socket,
+    inbox: BytesMut,
+    route: Route,
+}
+
+/// Leads to the same server again.
+#[derive(Clone, Debug)]
+pub(super) struct Route {
+    peer: SocketAddr,
+    tls: Option<Tls>,
+}
+
+#[derive(Clone, Debug)]
+struct Tls {
+    connector: Connector,
+    /// The server is who it should be, as far as the address asks for that.
+    verified: bool,
+}
+
+#[derive(Debug)]
+enum Socket {
+    Plain(TcpStream),
+    // Much larger.
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+// === impl Wire ===
+
+impl Wire {
+    /// Connects, and has TLS before anything else is said. The error says why not.
+    pub async fn open(endpoint: &Endpoint, encryption: &Encryption) -> Result<Self, String> {
+        let addresses = addresses(endpoint).await?;
+        let (mut socket, peer) = dial(addresses.as_slice()).await?;
+        let (trust, may_do_without) = match encryption {
+            Encryption::Never => return Ok(Self::plain(socket, peer)),
+            Encryption::IfPossible(trust) => (trust, true),
+            Encryption::Always(trust) => (trust, false),
+        };
+        let opened = match pg_tls::is_offered(&mut socket).await {
+            Ok(true) => Self::encrypted(socket, peer, trust, &endpoint.host).await,
+            Ok(false) if may_do_without => return Ok(Self::plain(socket, peer)),
+            Ok(false) => Err(TlsError::NotOffered),
+            Err(error) => Err(error),
+        };
+        match opened {
+            // Half a handshake may have gone over that connection.
+            Err(_) if may_do_without => {
+                let (socket, peer) = dial(peer).await?;
+                Ok(Self::plain(socket, peer))
+            }
+            opened => opened.map_err(|error| error.to_string()),
+        }
+    }
+
+    /// Connects once more to the same server, in the same way.
+    pub async fn along(route: &Route) -> Result<Self, DatabaseError> {
+        let failed = |error: TlsError| DatabaseError::Connect(error.to_string());
+        let (mut socket, peer) = dial(route.peer).await.map_err(DatabaseError::Connect)?;
+        let Some(tls) = &route.tls else {
+            return Ok(Self::plain(socket, peer));
+        };
+        if !pg_tls::is_offered(&mut socket).await.map_err(failed)? {
+            return Err(failed(TlsError::NotOffered));
+        }
+        let stream = tls.connector.handshake(socket).await.map_err(failed)?;
+        Ok(Self::new(Socket::Tls(Box::new(stream)), route.clone()))
+    }
+
+    async fn encrypted(
+        socket: TcpStream,
+        peer: SocketAddr,
+        trust: &Trust,
+        host: &str,
+    ) -> Result<Self, TlsError> {
+        let connector = Connector::new(trust, host).await?;
+        let stream = connector.handshake(socket).await?;
+        let tls = Tls {
+            connector,
+            verified: trust.verifies(),
+        };
+        let route = Route {
+            peer,
+            tls: Some(tls),
+        };
+        Ok(Self::new(Socket::Tls(Box::new(stream)), route))
+    }
+
+    fn plain(socket: TcpStream, peer: SocketAddr) -> Self {
+        Self::new(Socket::Plain(socket), Route { peer, tls: None })
+    }
+
+    fn new(socket: Socket, route: Route) -> Self {
+        Self {
+            socket,
+            inbox: BytesMut::with_capacity(READ_BYTES),
+            route,
+        }
+    }
+
+    pub fn route(&self) -> &Route {
+        &self.route
+    }
+
+    /// Under TLS, and with somebody whose certificate was checked.
+    pub fn is_verified(&self) -> bool {
+        self.route.tls.as_ref().is_some_and(|tls| tls.verified)
+    }
+
+    /// What a login can be tied to: the server's certificate, in TLS' own short form.
+    pub fn end_point(&self) -> Option<Vec<u8>> {
+        match &self.socket {
+            Socket::Plain(_) => None,
+            Socket::Tls(stream) => pg_tls::server_end_point(stream),
+        }
+    }
+
+    pub async fn write(&mut self, bytes: &[u8]) -> Result<(), DatabaseError> {
+        match &mut self.socket {
+            Socket::Plain(socket) => socket.write_all(bytes).await?,
+            Socket::Tls(stream) => {
+                stream.write_all(bytes).await?;
+                // What TLS made of it may be more than the socket took.
+                stream.flush().await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The next message. Dropping the future loses nothing that has arrived.
+    pub async fn message(&mut self) -> Result<Message, DatabaseError> {
+        loop {
+            if let Some(message) = Message::take(&mut self.inbox)? {
+                return Ok(message);
+            }
+            if self.read().await? == 0 {
+                return Err(DatabaseError::Lost("the server closed it".to_owned()));
+            }
+        }
+    }
+
+    /// Nothing has come that isn't read yet, the end included. TLS' own messages, such as tickets for another session, are taken and
+    /// don't count.
+    pub fn is_quiet(&mut self) -> bool {
+        // Without a limit on how much a task may read, which would look as if nothing had come.
+        self.inbox.is_empty() && unconstrained(self.read()).now_or_never().is_none()
+    }
+
+    pub fn shrink(&mut self) {
+        if self.inbox.capacity() > KEEP_BYTES {
+            self.inbox = BytesMut::from(&self.inbox[..]);
+        }
+    }
+
+    async fn read(&mut self) -> io::Result<usize> {
+        if self.inbox.capacity() - self.inbox.len() < READ_BYTES / 4 {
+            self.inbox.reserve(READ_BYTES);
+        }
+        match &mut self.socket {
+            Socket::Plain(socket) => socket.read_buf(&mut self.inbox).await,
+            Socket::Tls(stream) => stream.read_buf(&mut self.inbox).await,
+        }
+    }
+}
+
+async fn addresses(endpoint: &Endpoint) -> Result<Vec<SocketAddr>, String> {
+    if let Some(addr) = endpoint.hostaddr {
+        return Ok(vec![(addr, endpoint.port).into()]);
+    }
+    let found = tokio::net::lookup_host((endpoint.host.as_str(), endpoint.port)).await;
+    found
+        .map(Iterator::collect)
+        .map_err(|_| "its name can't be resolved".to_owned())
+}
+
+async fn dial(addresses: impl ToSocketAddrs) -> Result<(TcpStream, SocketAddr), String> {
+    let connect = async {
+        let socket = TcpStream::connect(addresses).await?;
+        // A statement is one small write that should leave at once.
+        socket.set_nodelay(true)?;
+        let peer = socket.peer_addr()?;
+        Ok((socket, peer))
+    };
+    connect.await.map_err(|error| io_reason(&error))
+}
