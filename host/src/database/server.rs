@@ -14,7 +14,7 @@ use tokio::net::TcpStream;
 use super::address::{Address, Endpoint};
 use super::error::{DatabaseError, ServerError, io_reason};
 use super::message::{self, Field, Message, Parameter, Row, TransactionStatus};
-use super::startup;
+use super::{MAX_MESSAGE_BYTES, startup};
 
 /// How much is read at once, at least. A small result arrives in one read.
 const READ_BYTES: usize = 16 * 1024;
@@ -42,6 +42,8 @@ pub(super) struct Server {
     state: State,
     /// When the connection is too old to be handed out again.
     expires: Instant,
+    /// Bytes. A larger message is refused rather than held in memory.
+    message_limit: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,6 +105,7 @@ impl Server {
                         cancel_key,
                         state: State::Ready(TransactionStatus::Idle),
                         expires: Instant::now() + lifetime,
+                        message_limit: MAX_MESSAGE_BYTES,
                     });
                 }
                 Err(reason) => failure = DatabaseError::Connect(reason),
@@ -151,6 +154,18 @@ impl Server {
                 _ => return Err(self.out_of_step()),
             }
         }
+    }
+
+    /// Whether it answers at all.
+    pub async fn check(&mut self) -> Result<(), DatabaseError> {
+        self.start("SELECT 1", &[]).await?;
+        while let Step::Row(_) = self.next().await? {}
+        Ok(())
+    }
+
+    /// For the next borrower: no message may be larger than `bytes`.
+    pub fn limit_messages(&mut self, bytes: usize) {
+        self.message_limit = bytes.min(MAX_MESSAGE_BYTES);
     }
 
     pub fn in_transaction(&self) -> bool {
@@ -219,7 +234,7 @@ impl Server {
 
     /// The next message; an error of the server's is returned only when the server is ready again, or gone.
     async fn message(&mut self) -> Result<Message, DatabaseError> {
-        match self.wire.message().await {
+        match self.wire.message(self.message_limit).await {
             Ok(Message::Error(error)) => Err(self.recover(error).await),
             Ok(Message::Copy) => {
                 self.state = State::Broken;
@@ -242,7 +257,7 @@ impl Server {
             return DatabaseError::Lost(error.to_string());
         }
         loop {
-            match self.wire.message().await {
+            match self.wire.message(self.message_limit).await {
                 Ok(Message::Ready(status)) => {
                     self.ready(status);
                     break;
@@ -315,9 +330,9 @@ impl Wire {
     }
 
     /// The next message. Dropping the future loses nothing that has arrived.
-    pub async fn message(&mut self) -> Result<Message, DatabaseError> {
+    pub async fn message(&mut self, limit: usize) -> Result<Message, DatabaseError> {
         loop {
-            if let Some(message) = Message::take(&mut self.inbox)? {
+            if let Some(message) = Message::take(&mut self.inbox, limit)? {
                 return Ok(message);
             }
             if self.inbox.capacity() - self.inbox.len() < READ_BYTES / 4 {

@@ -5,6 +5,7 @@ use postgres_protocol::authentication::md5_hash;
 use postgres_protocol::authentication::sasl::{ChannelBinding, SCRAM_SHA_256, ScramSha256};
 use postgres_protocol::message::frontend;
 
+use super::MAX_MESSAGE_BYTES;
 use super::address::Address;
 use super::error::DatabaseError;
 use super::message::{Message, TransactionStatus};
@@ -44,13 +45,13 @@ pub(super) async fn log_in(
     let mut scram: Option<ScramSha256> = None;
     let mut cancel_key = None;
     loop {
-        let (code, body) = match wire.message().await? {
+        let (code, body) = match wire.message(MAX_MESSAGE_BYTES).await? {
             Message::Authentication(code, body) => (code, body),
             Message::CancelKey { process, secret } => {
                 cancel_key = Some(CancelKey { process, secret });
                 continue;
             }
-            Message::Error(error) => return Err(DatabaseError::Connect(error.to_string())),
+            Message::Error(error) => return Err(DatabaseError::Refused(Box::new(error))),
             Message::Ready(TransactionStatus::Idle) => return Ok(cancel_key),
             Message::Other => continue,
             _ => return Err(refused("the server sent an unexpected message")),
