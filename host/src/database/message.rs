@@ -4,7 +4,6 @@ use bytes::{Buf, Bytes, BytesMut};
 use postgres_protocol::IsNull;
 use postgres_protocol::message::frontend;
 
-use super::MAX_FRAME_BYTES;
 use super::error::{DatabaseError, ServerError};
 use super::reader::{Malformed, Reader};
 
@@ -71,8 +70,8 @@ const HEADER_BYTES: usize = 5;
 // === impl Message ===
 
 impl Message {
-    /// Takes the first message off `inbox`, if all of it has arrived.
-    pub fn take(inbox: &mut BytesMut) -> Result<Option<Self>, DatabaseError> {
+    /// Takes the first message off `inbox`, if all of it has arrived. None may be larger than `limit`, in bytes.
+    pub fn take(inbox: &mut BytesMut, limit: usize) -> Result<Option<Self>, DatabaseError> {
         let mut header = Reader::new(inbox);
         let (Ok(tag), Ok(length)) = (header.u8(), header.u32()) else {
             return Ok(None);
@@ -83,8 +82,8 @@ impl Message {
         if size < HEADER_BYTES {
             return Err(Malformed("a message with an impossible length").into());
         }
-        if size > MAX_FRAME_BYTES {
-            return Err(DatabaseError::TooLarge(MAX_FRAME_BYTES));
+        if size > limit {
+            return Err(DatabaseError::TooLarge(limit));
         }
         if inbox.len() < size {
             inbox.reserve(size - inbox.len());
@@ -215,13 +214,13 @@ mod tests {
         let whole = frame(b'C', b"INSERT 0 5\0");
         for end in 0..whole.len() {
             let mut inbox = BytesMut::from(&whole[..end]);
-            assert!(Message::take(&mut inbox).unwrap().is_none());
+            assert!(Message::take(&mut inbox, 1000).unwrap().is_none());
             assert_eq!(inbox.len(), end);
         }
         let mut inbox = whole;
         inbox.extend_from_slice(b"Z");
         assert!(matches!(
-            Message::take(&mut inbox),
+            Message::take(&mut inbox, 1000),
             Ok(Some(Message::Complete(5)))
         ));
         assert_eq!(&inbox[..], b"Z");
@@ -229,8 +228,8 @@ mod tests {
 
     #[test]
     fn impossible_messages_are_errors() {
-        assert!(Message::take(&mut BytesMut::from(&b"Z\0\0\0\x03"[..])).is_err());
-        assert!(Message::take(&mut BytesMut::from(&b"D\xff\xff\xff\xff"[..])).is_err());
+        assert!(Message::take(&mut BytesMut::from(&b"Z\0\0\0\x03"[..]), 1000).is_err());
+        assert!(Message::take(&mut BytesMut::from(&b"D\xff\xff\xff\xff"[..]), 1000).is_err());
         for body in [
             (b'Z', &b"x"[..]),
             (b'Z', b""),
@@ -240,7 +239,7 @@ mod tests {
             (b'?', b""),
         ] {
             assert!(
-                Message::take(&mut frame(body.0, body.1)).is_err(),
+                Message::take(&mut frame(body.0, body.1), 1000).is_err(),
                 "{body:?}"
             );
         }
@@ -249,7 +248,7 @@ mod tests {
     #[test]
     fn a_row_gives_its_values_and_no_more() {
         let Ok(Some(Message::Row(row))) =
-            Message::take(&mut frame(b'D', b"\0\x02\xff\xff\xff\xff\0\0\0\x01x"))
+            Message::take(&mut frame(b'D', b"\0\x02\xff\xff\xff\xff\0\0\0\x01x"), 1000)
         else {
             panic!("no row");
         };

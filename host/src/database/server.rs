@@ -11,8 +11,8 @@ use postgres_protocol::message::frontend;
 use super::address::Address;
 use super::error::{DatabaseError, ServerError};
 use super::message::{self, Field, Message, Parameter, Row, TransactionStatus};
-use super::startup;
 use super::wire::{Route, Wire};
+use super::{MAX_MESSAGE_BYTES, startup};
 
 /// How long a statement that nobody waits for any more may go on, outside a transaction. Most end within it, and their connection
 /// stays: clients that leave early can't make the host connect anew all the time.
@@ -33,6 +33,8 @@ pub(super) struct Server {
     state: State,
     /// When the connection is too old to be handed out again.
     expires: Instant,
+    /// Bytes. A larger message is refused rather than held in memory.
+    message_limit: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,9 +84,10 @@ impl Server {
                         cancel_key,
                         state: State::Ready(TransactionStatus::Idle),
                         expires: Instant::now() + lifetime,
+                        message_limit: MAX_MESSAGE_BYTES,
                     });
                 }
-                Err(reason) => failure = DatabaseError::Connect(reason),
+                Err(error) => failure = error,
             }
         }
         Err(failure)
@@ -130,6 +133,18 @@ impl Server {
                 _ => return Err(self.out_of_step()),
             }
         }
+    }
+
+    /// Whether it answers at all.
+    pub async fn check(&mut self) -> Result<(), DatabaseError> {
+        self.start("SELECT 1", &[]).await?;
+        while let Step::Row(_) = self.next().await? {}
+        Ok(())
+    }
+
+    /// For the next borrower: no message may be larger than `bytes`.
+    pub fn limit_messages(&mut self, bytes: usize) {
+        self.message_limit = bytes.min(MAX_MESSAGE_BYTES);
     }
 
     pub fn in_transaction(&self) -> bool {
@@ -194,7 +209,7 @@ impl Server {
 
     /// The next message; an error of the server's is returned only when the server is ready again, or gone.
     async fn message(&mut self) -> Result<Message, DatabaseError> {
-        match self.wire.message().await {
+        match self.wire.message(self.message_limit).await {
             Ok(Message::Error(error)) => Err(self.recover(error).await),
             Ok(Message::Copy) => {
                 self.state = State::Broken;
@@ -217,7 +232,7 @@ impl Server {
             return DatabaseError::Lost(error.to_string());
         }
         loop {
-            match self.wire.message().await {
+            match self.wire.message(self.message_limit).await {
                 Ok(Message::Ready(status)) => {
                     self.ready(status);
                     break;
@@ -250,7 +265,7 @@ async fn cancel(route: &Route, key: CancelKey) -> Result<(), DatabaseError> {
     frontend::cancel_request(key.process, key.secret, &mut request);
     wire.write(&request).await?;
     // The server closes the connection when it has passed the request on.
-    wire.message().await.map(drop)
+    wire.message(MAX_MESSAGE_BYTES).await.map(drop)
 }
 
 // === impl CancelKey ===

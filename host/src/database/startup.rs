@@ -11,6 +11,7 @@ use postgres_protocol::authentication::sasl::{
 };
 use postgres_protocol::message::frontend;
 
+use super::MAX_MESSAGE_BYTES;
 use super::address::{Address, ChannelBinding};
 use super::error::DatabaseError;
 use super::message::{Message, TransactionStatus};
@@ -52,13 +53,13 @@ pub(super) async fn log_in(
     let mut unbound = address.channel_binding == ChannelBinding::Always;
     let mut cancel_key = None;
     loop {
-        let (code, body) = match wire.message().await? {
+        let (code, body) = match wire.message(MAX_MESSAGE_BYTES).await? {
             Message::Authentication(code, body) => (code, body),
             Message::CancelKey { process, secret } => {
                 cancel_key = Some(CancelKey { process, secret });
                 continue;
             }
-            Message::Error(error) => return Err(DatabaseError::Connect(error.to_string())),
+            Message::Error(error) => return Err(DatabaseError::Refused(Box::new(error))),
             Message::Ready(TransactionStatus::Idle) => return Ok(cancel_key),
             Message::Other => continue,
             _ => return Err(refused("the server sent an unexpected message")),
@@ -88,7 +89,7 @@ pub(super) async fn log_in(
         let answered = match code {
             PASSWORD | MD5 if unbound => return Err(no_binding()),
             PASSWORD if !wire.is_verified() => {
-                return Err(refused(
+                return Err(insecure(
                     "the server asks for the password in clear text, which it gets only under TLS with `sslmode=verify-ca` or \
                      `verify-full`",
                 ));
@@ -143,7 +144,7 @@ fn mechanism(
 }
 
 fn no_binding() -> DatabaseError {
-    refused("`channel_binding=require`, but the server doesn't tie the login to its certificate")
+    insecure("`channel_binding=require`, but the server doesn't tie the login to its certificate")
 }
 
 fn unsupported() -> DatabaseError {
@@ -152,6 +153,10 @@ fn unsupported() -> DatabaseError {
 
 fn unexpected() -> DatabaseError {
     refused("the server sent an unexpected authentication message")
+}
+
+fn insecure(reason: &str) -> DatabaseError {
+    DatabaseError::Insecure(reason.to_owned())
 }
 
 fn refused(reason: &str) -> DatabaseError {

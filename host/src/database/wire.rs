@@ -51,8 +51,11 @@ enum Socket {
 // === impl Wire ===
 
 impl Wire {
-    /// Connects, and has TLS before anything else is said. The error says why not.
-    pub async fn open(endpoint: &Endpoint, encryption: &Encryption) -> Result<Self, String> {
+    /// Connects, and has TLS before anything else is said.
+    pub async fn open(
+        endpoint: &Endpoint,
+        encryption: &Encryption,
+    ) -> Result<Self, DatabaseError> {
         let addresses = addresses(endpoint).await?;
         let (mut socket, peer) = dial(addresses.as_slice()).await?;
         let (trust, may_do_without) = match encryption {
@@ -72,14 +75,13 @@ impl Wire {
                 let (socket, peer) = dial(peer).await?;
                 Ok(Self::plain(socket, peer))
             }
-            opened => opened.map_err(|error| error.to_string()),
+            opened => opened.map_err(failed),
         }
     }
 
     /// Connects once more to the same server, in the same way.
     pub async fn along(route: &Route) -> Result<Self, DatabaseError> {
-        let failed = |error: TlsError| DatabaseError::Connect(error.to_string());
-        let (mut socket, peer) = dial(route.peer).await.map_err(DatabaseError::Connect)?;
+        let (mut socket, peer) = dial(route.peer).await?;
         let Some(tls) = &route.tls else {
             return Ok(Self::plain(socket, peer));
         };
@@ -151,9 +153,9 @@ impl Wire {
     }
 
     /// The next message. Dropping the future loses nothing that has arrived.
-    pub async fn message(&mut self) -> Result<Message, DatabaseError> {
+    pub async fn message(&mut self, limit: usize) -> Result<Message, DatabaseError> {
         loop {
-            if let Some(message) = Message::take(&mut self.inbox)? {
+            if let Some(message) = Message::take(&mut self.inbox, limit)? {
                 return Ok(message);
             }
             if self.read().await? == 0 {
@@ -186,17 +188,17 @@ impl Wire {
     }
 }
 
-async fn addresses(endpoint: &Endpoint) -> Result<Vec<SocketAddr>, String> {
+async fn addresses(endpoint: &Endpoint) -> Result<Vec<SocketAddr>, DatabaseError> {
     if let Some(addr) = endpoint.hostaddr {
         return Ok(vec![(addr, endpoint.port).into()]);
     }
     let found = tokio::net::lookup_host((endpoint.host.as_str(), endpoint.port)).await;
     found
         .map(Iterator::collect)
-        .map_err(|_| "its name can't be resolved".to_owned())
+        .map_err(|_| DatabaseError::Connect("its name can't be resolved".to_owned()))
 }
 
-async fn dial(addresses: impl ToSocketAddrs) -> Result<(TcpStream, SocketAddr), String> {
+async fn dial(addresses: impl ToSocketAddrs) -> Result<(TcpStream, SocketAddr), DatabaseError> {
     let connect = async {
         let socket = TcpStream::connect(addresses).await?;
         // A statement is one small write that should leave at once.
@@ -204,5 +206,16 @@ async fn dial(addresses: impl ToSocketAddrs) -> Result<(TcpStream, SocketAddr), 
         let peer = socket.peer_addr()?;
         Ok((socket, peer))
     };
-    connect.await.map_err(|error| io_reason(&error))
+    connect
+        .await
+        .map_err(|error| DatabaseError::Connect(io_reason(&error)))
+}
+
+fn failed(error: TlsError) -> DatabaseError {
+    let text = error.to_string();
+    match error {
+        // A server that goes away breaks off a handshake, too.
+        TlsError::Handshake(_) | TlsError::NoAnswer => DatabaseError::Connect(text),
+        _ => DatabaseError::Insecure(text),
+    }
 }

@@ -1,7 +1,7 @@
 //! The stack's directory: locked by one stack at a time, laid out so that the children can write in their part only.
 //!
 //! ```text
-//! lock  secrets/  logs/  postgres/{postgresql.conf,data/}  pgbouncer/{pgbouncer.ini,addresses.ini,userlist.txt}
+//! lock  root.crt  secrets/  logs/  postgres/{postgresql.conf,data/}  pgbouncer/{pgbouncer.ini,addresses.ini,userlist.txt}
 //! prometheus/{prometheus.yml,targets/,data/}
 //! ```
 

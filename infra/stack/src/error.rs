@@ -71,6 +71,9 @@ pub enum Error {
     #[error("preparing the roles and the database failed: {0}")]
     Bootstrap(String),
 
+    #[error("making the stack's certificates failed: {0}")]
+    Certificate(#[from] rcgen::Error),
+
     #[error("{path}: {source}", path = path.display())]
     File {
         path: PathBuf,

@@ -26,16 +26,19 @@ mod process;
 mod programs;
 mod prometheus;
 mod secrets;
+mod tls;
 pub mod up;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 pub use error::{Error, Result};
 pub use part::Part;
 pub use ports::{Listener, Ports, claim as claim_port};
 pub use probe::http_get;
 pub use secrets::{DatabaseUrl, Secret, Secrets};
+pub use tls::{Authority, SERVER_NAME};
 
 use account::Account;
 use directory::Directory;
@@ -44,6 +47,7 @@ use postgres::{Cluster, Role};
 use process::{Launcher, Process};
 use programs::Programs;
 use prometheus::Monitoring;
+use tls::Tls;
 
 /// How to run a stack. `temporary` and `persistent` give the two usual ones.
 #[derive(Debug, Clone)]
@@ -53,6 +57,8 @@ pub struct Options {
     pub ports: Ports,
     pub durability: Durability,
     pub with_prometheus: bool,
+    /// The servers prove who they are, PgBouncer takes no client without TLS, and the URLs ask for all of it.
+    pub with_tls: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,6 +79,7 @@ pub struct Stack {
     monitoring: Option<Monitoring>,
     pooler: Pooler,
     cluster: Cluster,
+    tls: Option<Arc<Tls>>,
     launcher: Launcher,
     directory: Directory,
 }
@@ -87,6 +94,7 @@ impl Options {
             ports: Ports::default(),
             durability: Durability::Relaxed,
             with_prometheus: false,
+            with_tls: false,
         }
     }
 
@@ -97,12 +105,19 @@ impl Options {
             ports: Ports::default(),
             durability: Durability::Full,
             with_prometheus: true,
+            with_tls: false,
         }
     }
 
     #[must_use]
     pub fn with_prometheus(mut self) -> Self {
         self.with_prometheus = true;
+        self
+    }
+
+    #[must_use]
+    pub fn with_tls(mut self) -> Self {
+        self.with_tls = true;
         self
     }
 }
@@ -138,18 +153,30 @@ impl Stack {
             _ => None,
         };
 
+        let tls = match options.with_tls {
+            true => Some(Arc::new(Tls::prepare(&directory)?)),
+            false => None,
+        };
         let cluster = Cluster::prepare(
             &directory,
             &launcher,
             &secrets,
             postgres_port,
             options.durability,
+            tls.clone(),
         )
         .await?;
         let postgres = cluster.start(&launcher).await?;
         cluster.bootstrap().await?;
 
-        let pooler = Pooler::prepare(&directory, &launcher, &secrets, pgbouncer_port, &cluster)?;
+        let pooler = Pooler::prepare(
+            &directory,
+            &launcher,
+            &secrets,
+            pgbouncer_port,
+            &cluster,
+            tls.clone(),
+        )?;
         let mut pgbouncer = pooler.start(&launcher).await?;
         pooler.until_serving(&mut pgbouncer).await?;
 
@@ -163,6 +190,7 @@ impl Stack {
             monitoring,
             pooler,
             cluster,
+            tls,
             launcher,
             directory,
         })
@@ -213,6 +241,11 @@ impl Stack {
     /// `127.0.0.1:port`: what a component must be allowed to connect to.
     pub fn pgbouncer_host(&self) -> String {
         format!("127.0.0.1:{}", self.pooler.port())
+    }
+
+    /// The certificate that clients have to trust, as a PEM file, if the stack has TLS.
+    pub fn root_certificate(&self) -> Option<&Path> {
+        self.tls.as_deref().map(Tls::root)
     }
 
     /// `http://127.0.0.1:port`, if the stack runs Prometheus.
@@ -293,6 +326,7 @@ impl Stack {
             self.cluster.password(role),
             self.cluster.port(),
             postgres::DATABASE,
+            self.tls.as_deref(),
         )
     }
 }

@@ -1,6 +1,7 @@
 //! PgBouncer, from the file that production uses; only `addresses.ini` and `userlist.txt` beside it are made here.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::directory::Directory;
@@ -10,12 +11,22 @@ use crate::postgres::{Cluster, DATABASE, Role};
 use crate::probe;
 use crate::process::{Launch, Launcher, Process};
 use crate::secrets::{DatabaseUrl, Secret, Secrets, write_private};
+use crate::tls::Tls;
 
 const CONFIGURATION: &str = include_str!("../../pgbouncer/pgbouncer.ini");
 /// PgBouncer's own database: SHOW, PAUSE, RESUME ...
 const CONSOLE: &str = "pgbouncer";
 const STATS: &str = "flowviz_stats";
 const ADMIN: &str = "flowviz_admin";
+
+/// As in production, with the names that [`Tls::equip`] gives the files.
+const TLS_SETTINGS: &str = "\
+client_tls_sslmode = require
+client_tls_cert_file = server.crt
+client_tls_key_file = server.key
+server_tls_sslmode = verify-full
+server_tls_ca_file = root.crt
+";
 
 const READY_WITHIN: Duration = Duration::from_secs(20);
 
@@ -26,6 +37,7 @@ pub(crate) struct Pooler {
     app: Secret,
     stats: Secret,
     admin: Secret,
+    tls: Option<Arc<Tls>>,
 }
 
 impl Pooler {
@@ -35,14 +47,22 @@ impl Pooler {
         secrets: &Secrets,
         port: u16,
         cluster: &Cluster,
+        tls: Option<Arc<Tls>>,
     ) -> Result<Self> {
         let account = launcher.account();
         let dir = directory.part("pgbouncer", account)?;
         let (stats, admin) = (secrets.get(STATS)?, secrets.get(ADMIN)?);
         let app = cluster.password(Role::App).clone();
 
+        let tls_settings = match &tls {
+            Some(tls) => {
+                tls.equip(&dir, account)?;
+                TLS_SETTINGS
+            }
+            None => "",
+        };
         let addresses = format!(
-            "listen_addr = 127.0.0.1\nlisten_port = {port}\n\n[databases]\n{DATABASE} = host=127.0.0.1 port={} dbname={DATABASE}\n",
+            "listen_addr = 127.0.0.1\nlisten_port = {port}\n{tls_settings}\n[databases]\n{DATABASE} = host=127.0.0.1 port={} dbname={DATABASE}\n",
             cluster.port()
         );
         let users: String = [(Role::App.name(), &app), (STATS, &stats), (ADMIN, &admin)]
@@ -64,6 +84,7 @@ impl Pooler {
             app,
             stats,
             admin,
+            tls,
         })
     }
 
@@ -103,14 +124,14 @@ impl Pooler {
     }
 
     pub(crate) fn app_url(&self) -> DatabaseUrl {
-        DatabaseUrl::new(Role::App.name(), &self.app, self.port, DATABASE)
+        DatabaseUrl::new(Role::App.name(), &self.app, self.port, DATABASE, self.tls.as_deref())
     }
 
     pub(crate) fn stats_url(&self) -> DatabaseUrl {
-        DatabaseUrl::new(STATS, &self.stats, self.port, CONSOLE)
+        DatabaseUrl::new(STATS, &self.stats, self.port, CONSOLE, self.tls.as_deref())
     }
 
     pub(crate) fn admin_url(&self) -> DatabaseUrl {
-        DatabaseUrl::new(ADMIN, &self.admin, self.port, CONSOLE)
+        DatabaseUrl::new(ADMIN, &self.admin, self.port, CONSOLE, self.tls.as_deref())
     }
 }

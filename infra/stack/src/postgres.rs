@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::Durability;
@@ -11,6 +12,7 @@ use crate::part::Part;
 use crate::probe;
 use crate::process::{Launch, Launcher, Process};
 use crate::secrets::{DatabaseUrl, Secret, Secrets, write_private};
+use crate::tls::{self, Tls};
 
 pub(crate) const DATABASE: &str = "flowviz";
 const SUPERUSER: &str = "postgres";
@@ -37,6 +39,7 @@ pub(crate) struct Cluster {
     dir: PathBuf,
     port: u16,
     durability: Durability,
+    tls: Option<Arc<Tls>>,
     passwords: Passwords,
 }
 
@@ -80,6 +83,7 @@ impl Cluster {
         secrets: &Secrets,
         port: u16,
         durability: Durability,
+        tls: Option<Arc<Tls>>,
     ) -> Result<Self> {
         let account = launcher.account();
         let dir = directory.part("postgres", account)?;
@@ -89,10 +93,15 @@ impl Cluster {
         write_private(&configuration, CONFIGURATION)?;
         account.own(&configuration)?;
 
+        if let Some(tls) = &tls {
+            tls.equip(&dir, account)?;
+        }
+
         let cluster = Self {
             dir,
             port,
             durability,
+            tls,
             passwords: Passwords {
                 superuser: secrets.get(SUPERUSER)?,
                 owner: secrets.get(Role::Owner.name())?,
@@ -164,6 +173,14 @@ impl Cluster {
                 ]
                 .map(str::to_owned),
             );
+        }
+        if self.tls.is_some() {
+            let file = |name| self.dir.join(name).display().to_string();
+            settings.extend([
+                "ssl=on".to_owned(),
+                format!("ssl_cert_file={}", file(tls::CERTIFICATE)),
+                format!("ssl_key_file={}", file(tls::KEY)),
+            ]);
         }
         let mut arguments = vec![
             "-D".to_owned(),
@@ -242,7 +259,13 @@ impl Cluster {
     }
 
     fn superuser_url(&self, database: &str) -> DatabaseUrl {
-        DatabaseUrl::new(SUPERUSER, &self.passwords.superuser, self.port, database)
+        DatabaseUrl::new(
+            SUPERUSER,
+            &self.passwords.superuser,
+            self.port,
+            database,
+            self.tls.as_deref(),
+        )
     }
 }
 

@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio_postgres::NoTls;
 
 use crate::error::{Error, Result, chain};
 use crate::process::Process;
@@ -35,13 +34,11 @@ pub async fn http_get(address: &str, path: &str) -> io::Result<(u16, String)> {
 
 /// A connection, good for as long as the client lives.
 pub(crate) async fn connect(url: &str) -> Result<tokio_postgres::Client, String> {
-    let (client, connection) =
-        tokio::time::timeout(ONE_ATTEMPT, tokio_postgres::connect(url, NoTls))
-            .await
-            .map_err(|_| "no answer".to_owned())?
-            .map_err(|error| chain(&error))?;
-    tokio::spawn(connection);
-    Ok(client)
+    let (config, encryption) = pg_tls::parse(url, None).map_err(|error| error.to_string())?;
+    tokio::time::timeout(ONE_ATTEMPT, pg_tls::connect(&config, &encryption))
+        .await
+        .map_err(|_| "no answer".to_owned())?
+        .map_err(|error| chain(&error))
 }
 
 /// `SELECT 1`: behind a pooler, only this proves that the database is there too.

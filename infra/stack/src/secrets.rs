@@ -8,6 +8,7 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
+use crate::tls::Tls;
 
 const OWNER_ONLY: u32 = 0o600;
 const OWNER_ONLY_DIR: u32 = 0o700;
@@ -54,9 +55,17 @@ impl fmt::Debug for Secret {
 // === impl DatabaseUrl ===
 
 impl DatabaseUrl {
-    pub(crate) fn new(user: &str, password: &Secret, port: u16, database: &str) -> Self {
-        let with =
-            |password: &str| format!("postgres://{user}:{password}@127.0.0.1:{port}/{database}");
+    pub(crate) fn new(
+        user: &str,
+        password: &Secret,
+        port: u16,
+        database: &str,
+        tls: Option<&Tls>,
+    ) -> Self {
+        let tls = tls.map_or_else(String::new, |tls| format!("?{}", tls.parameters()));
+        let with = |password: &str| {
+            format!("postgres://{user}:{password}@127.0.0.1:{port}/{database}{tls}")
+        };
         Self {
             url: with(password),
             redacted: with("***"),
@@ -149,7 +158,7 @@ mod tests {
     #[test]
     fn neither_a_secret_nor_a_url_shows_its_password() {
         let secret = Secret::generate();
-        let url = DatabaseUrl::new("flowviz_app", &secret, 6432, "flowviz");
+        let url = DatabaseUrl::new("flowviz_app", &secret, 6432, "flowviz", None);
         let shown = format!("{secret:?} {url:?} {:?}", Some(&url));
         assert!(!shown.contains(&*secret), "{shown}");
         assert!(
