@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, ensure};
 use flowviz_stack::{Options, Stack};
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
-use tokio_postgres::{Client, NoTls};
+use tokio_postgres::Client;
 
 use crate::client::{Answer, client};
 use crate::host::{Host, HostOptions};
@@ -18,6 +18,12 @@ pub struct Database {
     // The host ends before what it uses.
     pub host: Host,
     pub stack: Stack,
+}
+
+/// A connection of the test's own, under TLS if the URL asks for it.
+pub async fn connect(url: &str) -> Result<Client> {
+    let (config, encryption) = pg_tls::parse(url, None)?;
+    Ok(pg_tls::connect(&config, &encryption).await?)
 }
 
 // === impl Database ===
@@ -52,9 +58,7 @@ impl Database {
 
     /// A connection straight to PostgreSQL as the owner, who makes tables and sees what is really there.
     pub async fn owner(&self) -> Result<Client> {
-        let (client, connection) = tokio_postgres::connect(&self.stack.owner_url(), NoTls).await?;
-        tokio::spawn(connection);
-        Ok(client)
+        connect(&self.stack.owner_url()).await
     }
 
     /// Makes a table with these columns, for the functions to use.

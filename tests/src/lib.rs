@@ -16,7 +16,7 @@ mod wms;
 pub use artifacts::{Artifacts, artifacts, functions, root};
 pub use client::{Answer, Held, PATIENCE, client};
 pub use cutter::Cutter;
-pub use database::Database;
+pub use database::{Database, connect};
 pub use host::{Host, HostOptions, Metrics};
 pub use innocents::Innocents;
 pub use probes::probes;

@@ -161,7 +161,10 @@ mod tests {
     use super::*;
 
     fn connector(port: u16) -> Connector {
-        let address = Address::parse(&format!("host=127.0.0.1 port={port} user=u")).unwrap();
+        let address = Address::parse(&format!(
+            "host=127.0.0.1 port={port} user=u sslmode=disable"
+        ))
+        .unwrap();
         Connector::new(Arc::new(address), &PoolSettings::default())
     }
 

@@ -165,6 +165,8 @@ fn refused(reason: &str) -> DatabaseError {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
     use super::*;
 
     const BOTH: &[u8] = b"SCRAM-SHA-256-PLUS\0SCRAM-SHA-256\0\0";
@@ -203,5 +205,32 @@ mod tests {
         for (offer, wanted, end_point, expected) in cases {
             assert_eq!(chosen(offer, wanted, end_point), expected, "{wanted:?}");
         }
+    }
+
+    /// A server that asks for the password in clear text gets it from nobody who doesn't know who it is.
+    #[tokio::test]
+    async fn a_password_is_not_told_to_anybody() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let asking = tokio::spawn(async move {
+            let (mut socket, _) = listener.accept().await.unwrap();
+            let mut heard = Vec::new();
+            socket.write_all(b"R\0\0\0\x08\0\0\0\x03").await.unwrap();
+            socket.read_to_end(&mut heard).await.unwrap();
+            String::from_utf8_lossy(&heard).into_owned()
+        });
+        let address = format!("host=127.0.0.1 port={port} user=u password=s3cret sslmode=disable");
+        let address = Address::parse(&address).unwrap();
+        let mut wire = Wire::open(&address.endpoints()[0], &address.encryption)
+            .await
+            .unwrap();
+        let refused = log_in(&mut wire, &address).await.map(drop).unwrap_err();
+        assert!(matches!(refused, DatabaseError::Insecure(_)), "{refused}");
+        drop(wire);
+        let heard = asking.await.unwrap();
+        assert!(
+            heard.contains("user") && !heard.contains("s3cret"),
+            "{heard}"
+        );
     }
 }

@@ -52,10 +52,7 @@ enum Socket {
 
 impl Wire {
     /// Connects, and has TLS before anything else is said.
-    pub async fn open(
-        endpoint: &Endpoint,
-        encryption: &Encryption,
-    ) -> Result<Self, DatabaseError> {
+    pub async fn open(endpoint: &Endpoint, encryption: &Encryption) -> Result<Self, DatabaseError> {
         let addresses = addresses(endpoint).await?;
         let (mut socket, peer) = dial(addresses.as_slice()).await?;
         let (trust, may_do_without) = match encryption {
@@ -217,5 +214,91 @@ fn failed(error: TlsError) -> DatabaseError {
         // A server that goes away breaks off a handshake, too.
         TlsError::Handshake(_) | TlsError::NoAnswer => DatabaseError::Connect(text),
         _ => DatabaseError::Insecure(text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use tokio::net::TcpListener;
+    use tokio_rustls::TlsAcceptor;
+    use tokio_rustls::rustls::ServerConfig;
+    use tokio_rustls::rustls::crypto::ring;
+    use tokio_rustls::rustls::pki_types::PrivatePkcs8KeyDer;
+    use tokio_rustls::server::TlsStream;
+
+    use super::*;
+
+    fn acceptor() -> TlsAcceptor {
+        let made = rcgen::generate_simple_self_signed(["db.test".to_owned()]).unwrap();
+        let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
+        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![made.cert.der().clone()], key.into())
+            .unwrap();
+        Arc::new(config).into()
+    }
+
+    /// Both ends of a connection under TLS.
+    async fn pair() -> (Wire, TlsStream<TcpStream>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = Endpoint {
+            host: "127.0.0.1".to_owned(),
+            port: listener.local_addr().unwrap().port(),
+            hostaddr: None,
+        };
+        let accepting = async {
+            let (mut socket, _) = listener.accept().await.unwrap();
+            socket.read_exact(&mut [0; 8]).await.unwrap();
+            socket.write_all(b"S").await.unwrap();
+            acceptor().accept(socket).await.unwrap()
+        };
+        let encryption = Encryption::Always(Trust::Anyone);
+        let (wire, server) = tokio::join!(Wire::open(&endpoint, &encryption), accepting);
+        (wire.unwrap(), server)
+    }
+
+    async fn until_not_quiet(wire: &mut Wire) {
+        let waiting = async {
+            while wire.is_quiet() {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), waiting)
+            .await
+            .unwrap();
+    }
+
+    #[tokio::test]
+    async fn tls_own_messages_make_no_connection_stale_and_its_end_does() {
+        let (mut wire, mut server) = pair().await;
+        // The tickets have come right after the handshake; a change of keys comes later.
+        for _ in 0..3 {
+            server.get_mut().1.refresh_traffic_keys().unwrap();
+            server.flush().await.unwrap();
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            assert!(wire.is_quiet());
+        }
+        server.write_all(b"Z\0\0\0\x05I").await.unwrap();
+        server.flush().await.unwrap();
+        until_not_quiet(&mut wire).await;
+        // What came is not lost.
+        let message = wire.message(100).await.unwrap();
+        assert!(matches!(message, Message::Ready(_)), "{message:?}");
+        assert!(wire.is_quiet());
+        server.shutdown().await.unwrap();
+        until_not_quiet(&mut wire).await;
+    }
+
+    #[tokio::test]
+    async fn an_end_without_goodbye_is_seen_too() {
+        let (mut wire, server) = pair().await;
+        assert!(wire.is_quiet());
+        drop(server);
+        until_not_quiet(&mut wire).await;
     }
 }

@@ -7,6 +7,7 @@ use super::app::{App, Build, FileMountKind, Function};
 use super::error::{Finding, ManifestErrors};
 use super::inputs::Inputs;
 use super::reader::{build_commands, parse};
+use crate::database::Address;
 
 /// Reads and parses a manifest; a directory means the `spin.toml` in it.
 pub fn load(path: &Path, inputs: &Inputs) -> Result<App, ManifestErrors> {
@@ -42,8 +43,25 @@ pub fn check_files(app: &App) -> Result<(), ManifestErrors> {
         .functions
         .iter()
         .flat_map(|function| missing(app, function))
+        .chain(unusable(app))
         .collect();
     ManifestErrors::unless_clean(findings, ())
+}
+
+/// A `database` that can't be connected to, whatever is there: an address that isn't one, roots that can't be read.
+fn unusable(app: &App) -> Option<Finding> {
+    let database = app.settings.database.as_ref()?;
+    let what = match Address::parse(database.expose()) {
+        Ok(address) => address.check_roots().err()?.to_string(),
+        Err(error) => error.to_string(),
+    };
+    Some(Finding {
+        file: app.file.clone(),
+        line: None,
+        key: "[application.tool.flowviz] database".into(),
+        what,
+        fix: "correct the connection string: docs/database.md says what it may hold".into(),
+    })
 }
 
 fn missing(app: &App, function: &Function) -> Vec<Finding> {

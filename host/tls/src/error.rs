@@ -90,7 +90,9 @@ fn reason(error: &CertificateError) -> String {
         CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
             "it isn't meant for servers"
         }
-        CertificateError::BadSignature => "its signature is wrong",
+        CertificateError::BadSignature => {
+            "its signature is wrong, as when its authority has a new key"
+        }
         CertificateError::BadEncoding => "it is damaged",
         // Such as an authority's own certificate in a server's place. The words are webpki's.
         CertificateError::Other(other) => {

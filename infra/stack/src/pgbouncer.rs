@@ -124,7 +124,13 @@ impl Pooler {
     }
 
     pub(crate) fn app_url(&self) -> DatabaseUrl {
-        DatabaseUrl::new(Role::App.name(), &self.app, self.port, DATABASE, self.tls.as_deref())
+        DatabaseUrl::new(
+            Role::App.name(),
+            &self.app,
+            self.port,
+            DATABASE,
+            self.tls.as_deref(),
+        )
     }
 
     pub(crate) fn stats_url(&self) -> DatabaseUrl {

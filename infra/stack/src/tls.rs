@@ -37,12 +37,10 @@ pub(crate) struct Tls {
 // === impl Authority ===
 
 impl Authority {
-    pub fn new() -> Result<Self> {
+    pub fn new(name: &str) -> Result<Self> {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params
-            .distinguished_name
-            .push(DnType::CommonName, "FlowViz local stack");
+        params.distinguished_name.push(DnType::CommonName, name);
         let key = KeyPair::generate()?;
         Ok(Self {
             certificate: params.self_signed(&key)?.pem(),
@@ -70,7 +68,7 @@ impl Authority {
 
 impl Tls {
     pub(crate) fn prepare(directory: &Directory) -> Result<Self> {
-        let authority = Authority::new()?;
+        let authority = Authority::new("FlowViz local stack")?;
         let root = directory.path().join(ROOT);
         fs::write(&root, authority.certificate()).map_err(Error::file(&root))?;
         Ok(Self { authority, root })

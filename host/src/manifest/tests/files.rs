@@ -53,3 +53,44 @@ fn a_manifest_that_is_not_there_is_said_so() {
         "{shown}"
     );
 }
+
+#[test]
+fn a_database_that_can_not_be_connected_to_is_found_before_the_start() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("c.wasm"), "").unwrap();
+    let root = dir.path().join("root.crt");
+    let said = |database: &str| {
+        let text = format!(
+            "spin_manifest_version = 2\n[application]\nname = \"a\"\n[application.tool.flowviz]\ndatabase = \"{database}\"\n{}",
+            around("")
+        );
+        fs::write(dir.path().join("spin.toml"), text).unwrap();
+        let app = load(dir.path(), &Inputs::default()).unwrap();
+        check_files(&app).map_err(|errors| errors.to_string())
+    };
+    let full = format!(
+        "host=h user=u password=s3cret sslmode=verify-full sslrootcert={}",
+        root.display()
+    );
+    let cases = [
+        ("host=h password=s3cret", "names no user"),
+        (
+            "postgres://u:s3cret@h/d?sslmode=full",
+            "`sslmode` is one of",
+        ),
+        (&full, "`sslrootcert` names no readable file"),
+    ];
+    for (database, what) in cases {
+        let shown = said(database).unwrap_err();
+        assert!(
+            shown.contains("[application.tool.flowviz] database: ")
+                && shown.contains(what)
+                && !shown.contains("s3cret"),
+            "{shown}"
+        );
+    }
+    let made = rcgen::generate_simple_self_signed(["h".to_owned()]).unwrap();
+    fs::write(root, made.cert.pem()).unwrap();
+    said(&full).unwrap();
+    said("postgres://u:s3cret@h/d").unwrap();
+}

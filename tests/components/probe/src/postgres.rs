@@ -39,6 +39,12 @@ async fn answer(path: &str, asked: &Value) -> Result<Value, Error> {
             .build_async()
             .await
             .map(|_| json!("opened")),
+        "/pg/build-query" => {
+            let rows = builder(address, asked)?
+                .build()?
+                .query(statement, &parameters)?;
+            Ok(json!({ "rows": rows.rows.iter().map(|row| values(row)).collect::<Vec<_>>() }))
+        }
         "/pg/query" => {
             let rows = Connection::open(address)?.query(statement, &parameters)?;
             Ok(
