@@ -222,7 +222,7 @@ mod tests {
     use std::sync::Arc;
     use std::time::Duration;
 
-    use tokio::net::TcpListener;
+    use tokio::net::{TcpListener, TcpSocket};
     use tokio_rustls::TlsAcceptor;
     use tokio_rustls::rustls::ServerConfig;
     use tokio_rustls::rustls::crypto::ring;
@@ -230,6 +230,9 @@ mod tests {
     use tokio_rustls::server::TlsStream;
 
     use super::*;
+
+    /// What the server takes before it reads, in bytes, more or less.
+    const SMALL: u32 = 4096;
 
     fn acceptor() -> TlsAcceptor {
         let made = rcgen::generate_simple_self_signed(["db.test".to_owned()]).unwrap();
@@ -243,23 +246,29 @@ mod tests {
         Arc::new(config).into()
     }
 
-    /// Both ends of a connection under TLS.
-    async fn pair() -> (Wire, TlsStream<TcpStream>) {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    async fn accept(listener: &TcpListener) -> TlsStream<TcpStream> {
+        let (mut socket, _) = listener.accept().await.unwrap();
+        let mut request = [0; 8];
+        socket.read_exact(&mut request).await.unwrap();
+        assert_eq!(request[4..], 80_877_103_u32.to_be_bytes());
+        socket.write_all(b"S").await.unwrap();
+        acceptor().accept(socket).await.unwrap()
+    }
+
+    /// Both ends of a connection under TLS, and where others are accepted.
+    async fn pair() -> (Wire, TlsStream<TcpStream>, TcpListener) {
+        let listener = TcpSocket::new_v4().unwrap();
+        listener.set_recv_buffer_size(SMALL).unwrap();
+        listener.bind(([127, 0, 0, 1], 0).into()).unwrap();
+        let listener = listener.listen(10).unwrap();
         let endpoint = Endpoint {
             host: "127.0.0.1".to_owned(),
             port: listener.local_addr().unwrap().port(),
             hostaddr: None,
         };
-        let accepting = async {
-            let (mut socket, _) = listener.accept().await.unwrap();
-            socket.read_exact(&mut [0; 8]).await.unwrap();
-            socket.write_all(b"S").await.unwrap();
-            acceptor().accept(socket).await.unwrap()
-        };
         let encryption = Encryption::Always(Trust::Anyone);
-        let (wire, server) = tokio::join!(Wire::open(&endpoint, &encryption), accepting);
-        (wire.unwrap(), server)
+        let (wire, server) = tokio::join!(Wire::open(&endpoint, &encryption), accept(&listener));
+        (wire.unwrap(), server, listener)
     }
 
     async fn until_not_quiet(wire: &mut Wire) {
@@ -275,7 +284,7 @@ mod tests {
 
     #[tokio::test]
     async fn tls_own_messages_make_no_connection_stale_and_its_end_does() {
-        let (mut wire, mut server) = pair().await;
+        let (mut wire, mut server, _) = pair().await;
         // The tickets have come right after the handshake; a change of keys comes later.
         for _ in 0..3 {
             server.get_mut().1.refresh_traffic_keys().unwrap();
@@ -296,9 +305,49 @@ mod tests {
 
     #[tokio::test]
     async fn an_end_without_goodbye_is_seen_too() {
-        let (mut wire, server) = pair().await;
+        let (mut wire, server, _) = pair().await;
         assert!(wire.is_quiet());
         drop(server);
         until_not_quiet(&mut wire).await;
+    }
+
+    /// What is sent to cancel a statement is a secret.
+    #[tokio::test]
+    async fn another_connection_is_protected_as_the_first() {
+        let (wire, _server, listener) = pair().await;
+        let again = async {
+            let mut again = Wire::along(wire.route()).await.unwrap();
+            again.write(b"cancel").await.unwrap();
+        };
+        let heard = async {
+            let mut heard = Vec::new();
+            // It ends without a goodbye.
+            _ = accept(&listener).await.read_to_end(&mut heard).await;
+            heard
+        };
+        let ((), heard) = tokio::join!(again, heard);
+        assert_eq!(heard, b"cancel");
+    }
+
+    /// TLS takes all of it at once, the socket doesn't.
+    #[tokio::test]
+    async fn what_is_written_leaves_though_the_server_reads_late() {
+        let (mut wire, mut server, _) = pair().await;
+        let Socket::Tls(stream) = &wire.socket else {
+            panic!("no TLS");
+        };
+        socket2::SockRef::from(stream.get_ref().0)
+            .set_send_buffer_size(SMALL as usize)
+            .unwrap();
+        let message = vec![7; 60_000];
+        let both = async {
+            let mut heard = vec![0; message.len()];
+            tokio::join!(wire.write(&message), server.read_exact(&mut heard))
+        };
+        let (written, read) = tokio::time::timeout(Duration::from_secs(60), both)
+            .await
+            .unwrap();
+        written.unwrap();
+        read.unwrap();
     }
 }
