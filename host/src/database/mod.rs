@@ -34,6 +34,7 @@ mod share;
 mod startup;
 #[cfg(test)]
 mod tests;
+mod tokens;
 mod types;
 
 pub use address::Address;
