@@ -31,7 +31,7 @@ pub async fn connect(url: &str) -> Result<Client> {
 impl Database {
     pub async fn start() -> Result<Self> {
         let stack = Stack::start(Options::temporary()).await?;
-        let generous = "timeout = '1m'\ncpu_limit = '1m'\nmax_concurrency = 1000";
+        let generous = "timeout = '1m'\ncpu_limit = '1m'\nmax_concurrency = 1000\ndb_quota = 25";
         let allowed = format!(
             "allowed_outbound_hosts = [\"postgres://{}\"]\n[component.probe.tool.flowviz]",
             stack.pgbouncer_host()

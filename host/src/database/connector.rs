@@ -16,6 +16,7 @@ use tokio::sync::Semaphore;
 use super::address::Address;
 use super::error::DatabaseError;
 use super::server::Server;
+use super::statements::StatementMode;
 use crate::manifest::PoolSettings;
 
 /// Logins under way at the same time. One takes a few milliseconds, most of them SCRAM's on both sides.
@@ -33,6 +34,7 @@ pub(super) struct Connector {
     address: Arc<Address>,
     connect_timeout: Duration,
     max_lifetime: Duration,
+    statements: StatementMode,
     logins: Semaphore,
     outage: Mutex<Option<Outage>>,
 }
@@ -62,6 +64,7 @@ impl Connector {
             address,
             connect_timeout: settings.connect_timeout,
             max_lifetime: settings.max_lifetime,
+            statements: settings.statements,
             logins: Semaphore::new(LOGINS_AT_ONCE),
             outage: Mutex::default(),
         }
@@ -99,7 +102,8 @@ impl Connector {
     async fn attempt(&self) -> Result<Server, DatabaseError> {
         // Never closed.
         let _login = self.logins.acquire().await;
-        let server = Server::connect(&self.address, jittered(self.max_lifetime));
+        let lifetime = jittered(self.max_lifetime);
+        let server = Server::connect(&self.address, lifetime, self.statements);
         tokio::time::timeout(self.connect_timeout, server)
             .await
             .unwrap_or_else(|_| Err(DatabaseError::Connect("connecting timed out".to_owned())))
@@ -233,10 +237,10 @@ mod tests {
             use tokio::io::{AsyncReadExt, AsyncWriteExt};
             let (mut socket, _) = listener.accept().await.unwrap();
             let mut start = [0; 512];
-            socket.read(&mut start).await.unwrap();
+            _ = socket.read(&mut start).await;
             let welcome = [&b"R\0\0\0\x08\0\0\0\0"[..], &b"Z\0\0\0\x05I"[..]].concat();
             socket.write_all(&welcome).await.unwrap();
-            socket.read(&mut start).await.unwrap();
+            _ = socket.read(&mut start).await;
         });
         connecting.await.unwrap().unwrap();
         assert!(connector.outage().is_none());

@@ -177,6 +177,17 @@ impl ServerError {
         }
     }
 
+    /// A named statement is unknown, or can't be used since a table has changed. It hasn't run.
+    pub fn is_stale_name(&self) -> bool {
+        const UNKNOWN: &str = "26000";
+        const CHANGED: (&str, &str) = ("0A000", "RevalidateCachedQuery");
+        let routine = self
+            .extras
+            .iter()
+            .any(|(name, value)| *name == "routine" && value == CHANGED.1);
+        self.code == UNKNOWN || self.code == CHANGED.0 && routine
+    }
+
     /// After this the server closes the connection.
     pub fn is_fatal(&self) -> bool {
         matches!(self.severity.as_str(), "FATAL" | "PANIC")

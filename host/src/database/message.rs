@@ -6,6 +6,7 @@ use postgres_protocol::message::frontend;
 
 use super::error::{DatabaseError, ServerError};
 use super::reader::{Malformed, Reader};
+use super::statements::Plan;
 
 /// A value for `$1`, `$2` ... of a statement, encoded.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,7 +61,10 @@ pub(super) enum Message {
     Copy,
     Error(ServerError),
     Ready(TransactionStatus),
-    /// Nothing to act on: ParseComplete, notices, parameters' values.
+    Parsed,
+    /// A setting of the server's.
+    Setting(String, String),
+    /// Nothing to act on: notices, for one.
     Other,
 }
 
@@ -115,7 +119,16 @@ impl Message {
                 b'E' => TransactionStatus::Failed,
                 _ => return Err(Malformed("an unknown transaction status")),
             }),
-            b'1' | b'2' | b'3' | b'A' | b'N' | b'S' | b't' | b'v' => Self::Other,
+            b'1' => Self::Parsed,
+            b'S' => {
+                let mut text = || {
+                    reader
+                        .cstr()
+                        .map(|text| String::from_utf8_lossy(text).into_owned())
+                };
+                Self::Setting(text()?, text()?)
+            }
+            b'2' | b'3' | b'A' | b'N' | b't' | b'v' => Self::Other,
             _ => return Err(Malformed("an unexpected message")),
         })
     }
@@ -160,17 +173,24 @@ impl Row {
     }
 }
 
-/// A whole statement in one write: Parse, Bind, Describe, Execute, Sync, all unnamed.
+/// A whole statement in one write: Parse, unless the server knows it by a name, then Bind, Describe, Execute, Sync.
 pub(super) fn statement(
     text: &str,
     parameters: &[Parameter],
+    plan: &Plan,
     out: &mut BytesMut,
 ) -> Result<(), DatabaseError> {
+    let name = plan.name.as_str();
     let encoded = (|| {
-        frontend::parse("", text, parameters.iter().map(|p| p.type_oid), out).ok()?;
+        if let Some(closed) = &plan.close {
+            frontend::close(b'S', closed, out).ok()?;
+        }
+        if plan.parse {
+            frontend::parse(name, text, parameters.iter().map(|p| p.type_oid), out).ok()?;
+        }
         frontend::bind(
             "",
-            "",
+            name,
             parameters.iter().map(|p| p.format as i16),
             parameters,
             |parameter, out| {
@@ -269,7 +289,7 @@ mod tests {
     fn a_statement_with_a_zero_byte_leaves_nothing_behind() {
         let mut out = BytesMut::new();
         assert_eq!(
-            statement("SELECT '\0'", &[], &mut out),
+            statement("SELECT '\0'", &[], &Plan::unnamed(), &mut out),
             Err(DatabaseError::Unsendable)
         );
         assert!(out.is_empty());

@@ -32,8 +32,10 @@ mod server;
 mod session;
 mod share;
 mod startup;
+mod statements;
 #[cfg(test)]
 mod tests;
+mod tokens;
 mod types;
 mod wire;
 
@@ -44,6 +46,7 @@ pub use pools::Pools;
 pub use reader::{Malformed, Reader};
 pub use session::{Budget, Rest, Session};
 pub use share::{Held, Share};
+pub use statements::StatementMode;
 pub use types::{Column, ColumnType};
 
 /// No message from the server may be larger: a row that is, is refused rather than held in memory.

@@ -3,6 +3,7 @@
 //! I/O happens in the task that asks: there is no task per connection, so no hand-over between threads, and a reader that stops
 //! reading stops the server by TCP's own flow control.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
@@ -11,6 +12,7 @@ use postgres_protocol::message::frontend;
 use super::address::Address;
 use super::error::{DatabaseError, ServerError};
 use super::message::{self, Field, Message, Parameter, Row, TransactionStatus};
+use super::statements::{Names, Plan, StatementMode};
 use super::wire::{Route, Wire};
 use super::{MAX_MESSAGE_BYTES, startup};
 
@@ -33,6 +35,8 @@ pub(super) struct Server {
     state: State,
     /// When the connection is too old to be handed out again.
     expires: Instant,
+    /// The statements that the server knows by a name, if it can.
+    names: Option<Names>,
     /// Bytes. A larger message is refused rather than held in memory.
     message_limit: usize,
 }
@@ -67,25 +71,34 @@ pub(super) enum Step {
 
 impl Server {
     /// Connects to the first endpoint that takes the connection, and logs in.
-    pub async fn connect(address: &Address, lifetime: Duration) -> Result<Self, DatabaseError> {
+    pub async fn connect(
+        address: &Address,
+        lifetime: Duration,
+        mode: StatementMode,
+    ) -> Result<Self, DatabaseError> {
         let mut failure = DatabaseError::Connect("no server to try".to_owned());
         for endpoint in address.endpoints() {
             match Wire::open(endpoint, &address.encryption).await {
                 Ok(mut wire) => {
-                    let cancel_key = match startup::log_in(&mut wire, address).await {
-                        Ok(key) => key,
+                    let welcome = match startup::log_in(&mut wire, address).await {
+                        Ok(welcome) => welcome,
                         Err(DatabaseError::Lost(reason)) => {
                             return Err(DatabaseError::Connect(reason));
                         }
                         Err(error) => return Err(error),
                     };
-                    return Ok(Self {
+                    let mut server = Self {
                         wire,
-                        cancel_key,
+                        cancel_key: welcome.cancel_key,
                         state: State::Ready(TransactionStatus::Idle),
                         expires: Instant::now() + lifetime,
+                        names: None,
                         message_limit: MAX_MESSAGE_BYTES,
-                    });
+                    };
+                    if server.keeps_names(mode, welcome.tracks_statements).await? {
+                        server.names = Some(Names::default());
+                    }
+                    return Ok(server);
                 }
                 Err(error) => failure = error,
             }
@@ -99,8 +112,39 @@ impl Server {
         text: &str,
         parameters: &[Parameter],
     ) -> Result<Option<Vec<Field>>, DatabaseError> {
+        let in_transaction = self.in_transaction();
+        let mut plan = match &mut self.names {
+            Some(names) => names.plan(text, parameters),
+            None => Plan::unnamed(),
+        };
+        let answer = self.send(text, parameters, &mut plan).await;
+        match answer {
+            Err(DatabaseError::Server(error)) if !plan.parse && error.is_stale_name() => {
+                if let Some(names) = &mut self.names {
+                    names.forget(text);
+                }
+                if in_transaction {
+                    return Err(DatabaseError::Server(error));
+                }
+                // It hasn't run: this comes before that.
+                let mut plan = self
+                    .names
+                    .as_mut()
+                    .map_or_else(Plan::unnamed, |names| names.plan(text, parameters));
+                self.send(text, parameters, &mut plan).await
+            }
+            answer => answer,
+        }
+    }
+
+    async fn send(
+        &mut self,
+        text: &str,
+        parameters: &[Parameter],
+        plan: &mut Plan,
+    ) -> Result<Option<Vec<Field>>, DatabaseError> {
         let mut out = BytesMut::new();
-        message::statement(text, parameters, &mut out)?;
+        message::statement(text, parameters, plan, &mut out)?;
         self.state = State::Running {
             in_transaction: self.in_transaction(),
         };
@@ -112,10 +156,36 @@ impl Server {
             match self.message().await? {
                 Message::Columns(fields) => return Ok(Some(fields)),
                 Message::NoColumns => return Ok(None),
-                Message::Other => {}
+                Message::Parsed => {
+                    if let Some(names) = &mut self.names {
+                        names.parsed(text, plan);
+                    }
+                }
+                Message::Setting(..) | Message::Other => {}
                 _ => return Err(self.out_of_step()),
             }
         }
+    }
+
+    /// Whether the server knows tomorrow what it was told a name for today.
+    async fn keeps_names(
+        &mut self,
+        mode: StatementMode,
+        tracked: bool,
+    ) -> Result<bool, DatabaseError> {
+        let process = self.cancel_key.map_or(0, |key| key.process);
+        if mode != StatementMode::Auto || tracked || !mode.may_be_direct(process) {
+            return Ok(mode == StatementMode::Named || mode == StatementMode::Auto && tracked);
+        }
+        // A pooler's server is another process than the one that it speaks of.
+        self.start("SELECT pg_catalog.pg_backend_pid()", &[])
+            .await?;
+        let mut own = None;
+        while let Step::Row(row) = self.next().await? {
+            let value = row.values()?.next().transpose()?.flatten();
+            own = value.and_then(|bytes| Some(i32::from_be_bytes(bytes.try_into().ok()?)));
+        }
+        Ok(own == Some(process))
     }
 
     /// Reads on. After [`Step::Done`], or an error, there is no next.
@@ -129,7 +199,7 @@ impl Server {
                     self.ready(status);
                     return Ok(Step::Done(touched));
                 }
-                Message::Other => {}
+                Message::Setting(..) | Message::Other => {}
                 _ => return Err(self.out_of_step()),
             }
         }
@@ -259,7 +329,7 @@ impl Server {
 }
 
 /// On a connection that is protected as the one whose statement it is: what is sent here can end that statement.
-async fn cancel(route: &Route, key: CancelKey) -> Result<(), DatabaseError> {
+async fn cancel(route: &Arc<Route>, key: CancelKey) -> Result<(), DatabaseError> {
     let mut wire = Wire::along(route).await?;
     let mut request = BytesMut::new();
     frontend::cancel_request(key.process, key.secret, &mut request);

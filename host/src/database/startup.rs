@@ -27,11 +27,20 @@ const SASL: u32 = 10;
 const SASL_CONTINUE: u32 = 11;
 const SASL_FINAL: u32 = 12;
 
-/// Logs in over a new connection. Returns the key with which its statements can be cancelled.
-pub(super) async fn log_in(
-    wire: &mut Wire,
-    address: &Address,
-) -> Result<Option<CancelKey>, DatabaseError> {
+/// PgBouncer tells this from 1.26 on: how many named statements it keeps track of.
+const TRACKED: &str = "pgbouncer.max_prepared_statements";
+
+/// What a server says of itself when it lets us in.
+#[derive(Debug, Default)]
+pub(super) struct Welcome {
+    /// With it a statement can be cancelled.
+    pub cancel_key: Option<CancelKey>,
+    /// It is a pooler that knows named statements.
+    pub tracks_statements: bool,
+}
+
+/// Logs in over a new connection.
+pub(super) async fn log_in(wire: &mut Wire, address: &Address) -> Result<Welcome, DatabaseError> {
     let mut parameters = vec![
         ("client_encoding", "UTF8"),
         ("user", address.user.as_str()),
@@ -51,16 +60,20 @@ pub(super) async fn log_in(
 
     let mut scram: Option<ScramSha256> = None;
     let mut unbound = address.channel_binding == ChannelBinding::Always;
-    let mut cancel_key = None;
+    let mut welcome = Welcome::default();
     loop {
         let (code, body) = match wire.message(MAX_MESSAGE_BYTES).await? {
             Message::Authentication(code, body) => (code, body),
             Message::CancelKey { process, secret } => {
-                cancel_key = Some(CancelKey { process, secret });
+                welcome.cancel_key = Some(CancelKey { process, secret });
+                continue;
+            }
+            Message::Setting(name, value) => {
+                welcome.tracks_statements |= name == TRACKED && value != "0";
                 continue;
             }
             Message::Error(error) => return Err(DatabaseError::Refused(Box::new(error))),
-            Message::Ready(TransactionStatus::Idle) => return Ok(cancel_key),
+            Message::Ready(TransactionStatus::Idle) => return Ok(welcome),
             Message::Other => continue,
             _ => return Err(refused("the server sent an unexpected message")),
         };

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use bytes::BytesMut;
 use futures::FutureExt as _;
@@ -24,17 +25,17 @@ const KEEP_BYTES: usize = 256 * 1024;
 pub(super) struct Wire {
     socket: Socket,
     inbox: BytesMut,
-    route: Route,
+    route: Arc<Route>,
 }
 
 /// Leads to the same server again.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Route {
     peer: SocketAddr,
     tls: Option<Tls>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 struct Tls {
     connector: Connector,
     /// The server is who it should be, as far as the address asks for that.
@@ -77,7 +78,7 @@ impl Wire {
     }
 
     /// Connects once more to the same server, in the same way.
-    pub async fn along(route: &Route) -> Result<Self, DatabaseError> {
+    pub async fn along(route: &Arc<Route>) -> Result<Self, DatabaseError> {
         let (mut socket, peer) = dial(route.peer).await?;
         let Some(tls) = &route.tls else {
             return Ok(Self::plain(socket, peer));
@@ -86,7 +87,7 @@ impl Wire {
             return Err(failed(TlsError::NotOffered));
         }
         let stream = tls.connector.handshake(socket).await.map_err(failed)?;
-        Ok(Self::new(Socket::Tls(Box::new(stream)), route.clone()))
+        Ok(Self::new(Socket::Tls(Box::new(stream)), Arc::clone(route)))
     }
 
     async fn encrypted(
@@ -105,14 +106,14 @@ impl Wire {
             peer,
             tls: Some(tls),
         };
-        Ok(Self::new(Socket::Tls(Box::new(stream)), route))
+        Ok(Self::new(Socket::Tls(Box::new(stream)), route.into()))
     }
 
     fn plain(socket: TcpStream, peer: SocketAddr) -> Self {
-        Self::new(Socket::Plain(socket), Route { peer, tls: None })
+        Self::new(Socket::Plain(socket), Route { peer, tls: None }.into())
     }
 
-    fn new(socket: Socket, route: Route) -> Self {
+    fn new(socket: Socket, route: Arc<Route>) -> Self {
         Self {
             socket,
             inbox: BytesMut::with_capacity(READ_BYTES),
@@ -120,7 +121,7 @@ impl Wire {
         }
     }
 
-    pub fn route(&self) -> &Route {
+    pub fn route(&self) -> &Arc<Route> {
         &self.route
     }
 
@@ -219,7 +220,6 @@ fn failed(error: TlsError) -> DatabaseError {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
     use std::time::Duration;
 
     use tokio::net::{TcpListener, TcpSocket};

@@ -6,6 +6,7 @@
 //! | `min_idle` | `2` | connections that stay open when nobody needs them | 0 - `size` |
 //! | `idle_timeout` | `"10m"` | beyond those, one that nobody needed for so long is closed | 1s - 24h |
 //! | `max_lifetime` | `"30m"` | an older one is replaced, give or take a fifth; below PgBouncer's `server_lifetime` | 1s - 24h |
+//! | `statements` | `"auto"` | `unnamed`: works through any pooler; `named`: the server needn't parse and plan them anew; `auto`: named where the server is known to keep names | |
 //! | `connect_timeout` | `"3s"` | for connecting, logging in included | 10ms - 1m |
 
 use std::ops::RangeInclusive;
@@ -13,6 +14,7 @@ use std::time::Duration;
 
 use super::document::{Item, Section};
 use super::settings::{count, duration};
+use crate::database::StatementMode;
 
 const SIZE_RANGE: RangeInclusive<u64> = 1..=1_000;
 const LONG_RANGE: RangeInclusive<Duration> =
@@ -30,6 +32,7 @@ pub struct PoolSettings {
     /// Below PgBouncer's `server_lifetime` (an hour), so that a move of the database is followed in time.
     pub max_lifetime: Duration,
     pub connect_timeout: Duration,
+    pub statements: StatementMode,
 }
 
 // === impl PoolSettings ===
@@ -49,7 +52,11 @@ impl PoolSettings {
             let read = |item: Item<'_>| duration(&item, range);
             section.take(key).and_then(read).unwrap_or(default)
         };
+        let statements = section
+            .take("statements")
+            .and_then(|item| read_statements(&item));
         let settings = Self {
+            statements: statements.unwrap_or_default(),
             size,
             min_idle,
             idle_timeout: take(
@@ -89,6 +96,22 @@ impl Default for PoolSettings {
             idle_timeout: Duration::from_secs(10 * 60),
             max_lifetime: Duration::from_secs(30 * 60),
             connect_timeout: Duration::from_secs(3),
+            statements: StatementMode::default(),
+        }
+    }
+}
+
+fn read_statements(item: &Item<'_>) -> Option<StatementMode> {
+    match item.text()? {
+        "auto" => Some(StatementMode::Auto),
+        "unnamed" => Some(StatementMode::Unnamed),
+        "named" => Some(StatementMode::Named),
+        other => {
+            item.error(
+                format!("`{other}` is no way of sending statements"),
+                "write `auto`, `unnamed` or `named`",
+            );
+            None
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::{assert_fault, parse_with};
+use crate::database::StatementMode;
 use crate::manifest::{Inputs, PoolSettings};
 
 fn read(settings: &str) -> Result<PoolSettings, String> {
@@ -23,16 +24,18 @@ fn the_defaults_are_those_of_the_table_and_each_can_be_set() {
         idle_timeout: Duration::from_secs(600),
         max_lifetime: Duration::from_secs(1800),
         connect_timeout: Duration::from_secs(3),
+        statements: StatementMode::Auto,
     };
     assert_eq!(read(""), Ok(expected.clone()));
     assert_eq!(expected.default_quota(), 20);
-    let set = "size = 1\nmin_idle = 1\nidle_timeout = \"1m\"\nmax_lifetime = \"1h\"\nconnect_timeout = \"500ms\"";
+    let set = "size = 1\nmin_idle = 1\nidle_timeout = \"1m\"\nmax_lifetime = \"1h\"\nconnect_timeout = \"500ms\"\nstatements = \"unnamed\"";
     let expected = PoolSettings {
         size: 1,
         min_idle: 1,
         idle_timeout: Duration::from_secs(60),
         max_lifetime: Duration::from_secs(3600),
         connect_timeout: Duration::from_millis(500),
+        statements: StatementMode::Unnamed,
     };
     assert_eq!(expected.default_quota(), 1);
     assert_eq!(read(set), Ok(expected));
@@ -46,6 +49,10 @@ fn absurd_values_are_refused_with_their_range() {
         ("idle_timeout = \"10ms\"", "from 1s to 24h"),
         ("max_lifetime = \"25h\"", "from 1s to 24h"),
         ("connect_timeout = \"2m\"", "from 10ms to 1m"),
+        (
+            "statements = \"cached\"",
+            "write `auto`, `unnamed` or `named`",
+        ),
         ("max_size = 5", "unknown key"),
     ] {
         assert_fault(&read(setting).unwrap_err(), &[range]);
