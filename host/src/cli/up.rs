@@ -16,10 +16,11 @@ use tracing::{info, warn};
 
 use super::app::AppArgs;
 use super::build;
-use crate::admin::{Admin, Readiness};
+use crate::admin::{Admin, PoolerWatch, Readiness};
 use crate::database::{Pools, Settings};
 use crate::deploy::{Loader, engine_settings};
 use crate::gateway::{Cors, Drain, Gateway, Server, TrustedProxies};
+use crate::manifest::{App, AppSettings};
 use crate::runtime::Runtime;
 use crate::telemetry::{Telemetry, logs};
 
@@ -119,7 +120,9 @@ impl Up {
         let admin_listener = bind(self.admin_listen, "--admin-listen").await?;
 
         let telemetry = Arc::new(Telemetry::new()?);
-        let pools = Arc::new(Pools::new(Settings::default(), telemetry.database.clone()));
+        let settings = Settings::default();
+        let pooler = pooler_watch(&app, &settings, &telemetry)?;
+        let pools = Arc::new(Pools::new(settings, telemetry.database.clone()));
         let loader = Loader {
             runtime: Runtime::new(engine_settings(&app), self.app.cache())?,
             telemetry: Arc::clone(&telemetry),
@@ -133,6 +136,9 @@ impl Up {
         let readiness = Readiness::new(app.settings.database.as_ref());
         if let Some(database) = app.settings.database.clone() {
             tokio::spawn(Arc::clone(&readiness).watch(pools, database));
+        }
+        if let Some(pooler) = pooler {
+            tokio::spawn(pooler.watch());
         }
         info!(
             app = app.name,
@@ -167,6 +173,35 @@ impl Up {
             ),
         }
     }
+}
+
+/// If the manifest names PgBouncer's console.
+fn pooler_watch(
+    app: &App,
+    settings: &Settings,
+    telemetry: &Telemetry,
+) -> Result<Option<PoolerWatch>> {
+    let AppSettings {
+        pgbouncer: Some(console),
+        database,
+        ..
+    } = &app.settings
+    else {
+        return Ok(None);
+    };
+    PoolerWatch::new(
+        console,
+        database.as_ref(),
+        settings.clone(),
+        telemetry.pgbouncer.clone(),
+    )
+    .map(Some)
+    .with_context(|| {
+        format!(
+            "{}: [application.tool.flowviz] pgbouncer",
+            app.file.display()
+        )
+    })
 }
 
 /// Takes as many file descriptors as the system grants: each connection needs one, and shells start with as few as 1,024.

@@ -16,6 +16,7 @@
 //! a *named* statement after the user's statement has run, which fails through PgBouncer before 1.21 though the data has changed.
 
 mod address;
+mod console;
 mod error;
 mod guard;
 mod lease;
@@ -25,6 +26,8 @@ mod pool;
 mod reader;
 mod server;
 mod session;
+mod simple;
+mod sizes;
 mod startup;
 #[cfg(test)]
 mod tests;
@@ -33,11 +36,14 @@ mod types;
 use std::time::Duration;
 
 pub use address::Address;
+pub use console::{Console, ConsoleError, Snapshot};
 pub use error::{DatabaseError, ServerError};
 pub use message::{Format, Parameter, Row};
 pub use pool::Pools;
 pub use reader::{Malformed, Reader};
 pub use session::{Budget, Rest, Session};
+pub use simple::Table;
+pub use sizes::{Misfit, ServerLimits, misfits};
 pub use types::{Column, ColumnType};
 
 /// No frame from the server may be larger: a row that is, is refused rather than held in memory.

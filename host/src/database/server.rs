@@ -136,6 +136,27 @@ impl Server {
         }
     }
 
+    /// The same by the simple protocol, all that PgBouncer's console speaks: no parameters, and values come as text.
+    pub async fn start_simple(&mut self, text: &str) -> Result<Option<Vec<Field>>, DatabaseError> {
+        let mut out = BytesMut::new();
+        frontend::query(text, &mut out).map_err(|_| DatabaseError::Unsendable)?;
+        self.state = State::Running {
+            in_transaction: self.in_transaction(),
+        };
+        self.wire
+            .write(&out)
+            .await
+            .inspect_err(|_| self.state = State::Broken)?;
+        loop {
+            match self.message().await? {
+                Message::Columns(fields) => return Ok(Some(fields)),
+                Message::Complete(_) => return Ok(None),
+                Message::Other => {}
+                _ => return Err(self.out_of_step()),
+            }
+        }
+    }
+
     /// Reads on. After [`Step::Done`], or an error, there is no next.
     pub async fn next(&mut self) -> Result<Step, DatabaseError> {
         let mut touched = 0;
