@@ -2,12 +2,11 @@
 //! follows what happens, and serves nothing old when PgBouncer has gone.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Write as _;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
 use flowviz_stack::{DatabaseUrl, Options, Part, Stack};
-use flowviz_tests::{Database, Metrics, root};
+use flowviz_tests::{Database, Metrics, promtool_accepts, root};
 use tokio_postgres::{Client, NoTls};
 
 /// Of the application's pool.
@@ -17,14 +16,6 @@ async fn connect(url: &DatabaseUrl) -> Result<Client> {
     let (client, connection) = tokio_postgres::connect(url, NoTls).await?;
     tokio::spawn(connection);
     Ok(client)
-}
-
-async fn scrape(database: &Database) -> Result<String> {
-    Ok(reqwest::get(database.host.admin_url("/metrics"))
-        .await?
-        .error_for_status()?
-        .text()
-        .await?)
 }
 
 /// Name, type and labels of PgBouncer's metrics, as `tests/pgbouncer_exporter.txt` has them.
@@ -67,7 +58,7 @@ async fn names_types_and_labels_are_those_of_the_community_exporter() -> Result<
     let database = Database::watched(Stack::start(Options::temporary()).await?)?;
     let up = |metrics: &Metrics| metrics.get("pgbouncer_up") == Some(1.0);
     database.host.wait_for_metrics(up).await?;
-    let scrape = scrape(&database).await?;
+    let scrape = database.host.scrape().await?;
 
     let listed = std::fs::read_to_string(root().join("tests/pgbouncer_exporter.txt"))?;
     let expected: BTreeSet<String> = listed
@@ -92,25 +83,7 @@ async fn names_types_and_labels_are_those_of_the_community_exporter() -> Result<
         .collect();
     ensure!(more.is_empty(), "the exporter doesn't have {more:#?}");
 
-    let mut promtool = Command::new("promtool")
-        .args(["check", "metrics"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .context("promtool, of the package prometheus")?;
-    promtool
-        .stdin
-        .take()
-        .context("its standard input")?
-        .write_all(scrape.as_bytes())?;
-    let output = promtool.wait_with_output()?;
-    ensure!(
-        output.status.success(),
-        "{}{}",
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    );
+    promtool_accepts(&scrape)?;
 
     // Sizes that fit are no news, and passwords are nobody's.
     let log = database.host.log().join("\n");
