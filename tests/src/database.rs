@@ -105,7 +105,7 @@ impl Database {
 }
 
 fn manifest(stack: &Stack) -> String {
-    let generous = "timeout = '1m'\ncpu_limit = '1m'\nmax_concurrency = 1000";
+    let generous = "timeout = '1m'\ncpu_limit = '1m'\nmax_concurrency = 1000\ndb_quota = 25";
     let allowed = format!(
         "allowed_outbound_hosts = [\"postgres://{}\"]\n[component.probe.tool.flowviz]",
         stack.pgbouncer_host()

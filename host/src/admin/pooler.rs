@@ -8,10 +8,8 @@ use std::time::Duration;
 
 use tracing::{debug, info, warn};
 
-use crate::database::{
-    Address, Console, ConsoleError, Misfit, ServerLimits, Settings, Snapshot, misfits,
-};
-use crate::manifest::Secret;
+use crate::database::{Address, Console, ConsoleError, Misfit, ServerLimits, Snapshot, misfits};
+use crate::manifest::{PoolSettings, Secret};
 use crate::telemetry::PgBouncerMetrics;
 
 /// Between two readings, and between two attempts to connect.
@@ -23,7 +21,7 @@ const DEADLINE: Duration = Duration::from_secs(2);
 pub struct PoolerWatch {
     console: Console,
     database: Option<Database>,
-    settings: Settings,
+    settings: PoolSettings,
     metrics: PgBouncerMetrics,
     was_up: Option<bool>,
     told: Vec<Misfit>,
@@ -46,7 +44,7 @@ impl PoolerWatch {
     pub fn new(
         console: &Secret,
         database: Option<&Secret>,
-        settings: Settings,
+        settings: PoolSettings,
         metrics: PgBouncerMetrics,
     ) -> Result<Self, ConsoleError> {
         Ok(Self {

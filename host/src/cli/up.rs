@@ -17,7 +17,7 @@ use tracing::{info, warn};
 use super::app::AppArgs;
 use super::build;
 use crate::admin::{Admin, PoolerWatch, Readiness};
-use crate::database::{Pools, Settings};
+use crate::database::Pools;
 use crate::deploy::{Loader, engine_settings};
 use crate::gateway::{Cors, Drain, Gateway, Server, TrustedProxies};
 use crate::manifest::{App, AppSettings};
@@ -120,9 +120,11 @@ impl Up {
         let admin_listener = bind(self.admin_listen, "--admin-listen").await?;
 
         let telemetry = Arc::new(Telemetry::new()?);
-        let settings = Settings::default();
-        let pooler = pooler_watch(&app, &settings, &telemetry)?;
-        let pools = Arc::new(Pools::new(settings, telemetry.database.clone()));
+        let pooler = pooler_watch(&app, &telemetry)?;
+        let pools = Arc::new(Pools::new(
+            app.settings.pool.clone(),
+            telemetry.database.clone(),
+        ));
         let loader = Loader {
             runtime: Runtime::new(engine_settings(&app), self.app.cache())?,
             telemetry: Arc::clone(&telemetry),
@@ -176,14 +178,11 @@ impl Up {
 }
 
 /// If the manifest names PgBouncer's console.
-fn pooler_watch(
-    app: &App,
-    settings: &Settings,
-    telemetry: &Telemetry,
-) -> Result<Option<PoolerWatch>> {
+fn pooler_watch(app: &App, telemetry: &Telemetry) -> Result<Option<PoolerWatch>> {
     let AppSettings {
         pgbouncer: Some(console),
         database,
+        pool,
         ..
     } = &app.settings
     else {
@@ -192,7 +191,7 @@ fn pooler_watch(
     PoolerWatch::new(
         console,
         database.as_ref(),
-        settings.clone(),
+        pool.clone(),
         telemetry.pgbouncer.clone(),
     )
     .map(Some)

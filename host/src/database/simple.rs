@@ -9,6 +9,7 @@ use super::address::{Address, AddressError};
 use super::error::DatabaseError;
 use super::message::Row;
 use super::server::{Server, Step};
+use super::statements::StatementMode;
 
 /// An answer that is larger is refused. PgBouncer's largest has a line for each of its settings or pools.
 const MAX_ANSWER_BYTES: usize = 1024 * 1024;
@@ -64,7 +65,9 @@ impl SimpleClient {
         let answered = async {
             let mut server = match server {
                 Some(server) => server,
-                None => Server::connect(&self.address, MAX_LIFETIME).await?,
+                None => {
+                    Server::connect(&self.address, MAX_LIFETIME, StatementMode::Unnamed).await?
+                }
             };
             let mut answers = std::array::from_fn(|_| Table::default());
             for (answer, question) in answers.iter_mut().zip(questions) {
@@ -113,6 +116,10 @@ impl Table {
             columns: &self.columns,
             values,
         })
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
     }
 
     /// The row that has this text in this column.

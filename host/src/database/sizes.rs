@@ -6,10 +6,11 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::Settings;
 use super::console::Snapshot;
 use super::error::DatabaseError;
 use super::simple::{SimpleClient, Table, TableRow};
+use super::statements::StatementMode;
+use crate::manifest::PoolSettings;
 
 /// Connections to PgBouncer that are not the functions': the console's, a health check's, an exporter's, a person's.
 const SPARE_CLIENTS: u64 = 10;
@@ -44,7 +45,7 @@ struct Pooling<'s> {
 
 /// What doesn't fit, for the pool of the database of this name. Nothing is said of what isn't known.
 pub fn misfits(
-    host: &Settings,
+    host: &PoolSettings,
     database: &str,
     snapshot: &Snapshot,
     server: Option<ServerLimits>,
@@ -57,7 +58,7 @@ pub fn misfits(
         name: database,
         row,
     };
-    let pool = host.max_size as u64;
+    let pool = host.size as u64;
     let found = [
         pooling.mode(pool),
         pooling.pool_size(pool),
@@ -68,6 +69,7 @@ pub fn misfits(
         pooling.idle_clients(host.max_lifetime),
         pooling.server_lifetime(),
         pooling.wait(),
+        pooling.names(host.statements),
     ];
     found.into_iter().flatten().collect()
 }
@@ -156,7 +158,7 @@ impl Pooling<'_> {
                 self.name
             ),
             format!(
-                "set `default_pool_size = {pool}` in pgbouncer.ini, or `pool_size={pool}` in the line `{}` of [databases]; more for several hosts",
+                "set `default_pool_size = {pool}` in pgbouncer.ini, or `pool_size={pool}` in the line `{}` of [databases]; more for several hosts; or lower `pool.size` in [application.tool.flowviz] to {size}",
                 self.name
             ),
         )
@@ -315,6 +317,18 @@ impl Pooling<'_> {
         )
     }
 
+    /// Before 1.21 there is no such setting.
+    fn names(&self, statements: StatementMode) -> Option<Misfit> {
+        let tracked = self.number("max_prepared_statements").unwrap_or(0);
+        if statements != StatementMode::Named || tracked > 0 || self.snapshot.config.is_empty() {
+            return None;
+        }
+        Misfit::new(
+            "the host gives statements names, and this PgBouncer keeps none (`max_prepared_statements`, from 1.21 on): they fail by chance".to_owned(),
+            "set `pool.statements = \"auto\"` in [application.tool.flowviz], or `max_prepared_statements = 200` in pgbouncer.ini of 1.21 or later".to_owned(),
+        )
+    }
+
     fn reserve(&self) -> u64 {
         reserve(self.row)
     }
@@ -390,7 +404,7 @@ mod tests {
     };
 
     fn found(snapshot: &Snapshot, server: ServerLimits) -> Vec<String> {
-        misfits(&Settings::default(), "flowviz", snapshot, Some(server))
+        misfits(&PoolSettings::default(), "flowviz", snapshot, Some(server))
             .iter()
             .map(Misfit::to_string)
             .collect()
@@ -451,6 +465,24 @@ mod tests {
     }
 
     #[test]
+    fn names_need_a_pooler_that_keeps_them() {
+        let named = PoolSettings {
+            statements: StatementMode::Named,
+            ..PoolSettings::default()
+        };
+        let told = |tracked: &[(&str, &str)]| {
+            let mut snapshot = snapshot(&[], usual());
+            let rows: Vec<_> = tracked.iter().map(|(key, value)| [*key, *value]).collect();
+            let rows: Vec<&[&str]> = rows.iter().map(<[&str; 2]>::as_slice).collect();
+            snapshot.config = Table::new(&["key", "value"], &rows);
+            misfits(&named, "flowviz", &snapshot, None).len()
+        };
+        assert_eq!(told(&[("pool_mode", "transaction")]), 1);
+        assert_eq!(told(&[("max_prepared_statements", "0")]), 1);
+        assert_eq!(told(&[("max_prepared_statements", "200")]), 0);
+    }
+
+    #[test]
     fn a_database_of_its_own_size_and_mode_is_told_by_its_line() {
         let small = database(["flowviz", "127.0.0.1", "5432", "5", "5", "session", "10"]);
         let found = found(&snapshot(&[], small), SERVER);
@@ -493,7 +525,12 @@ mod tests {
 
     #[test]
     fn nothing_is_said_of_what_is_not_known() {
-        let unknown = misfits(&Settings::default(), "flowviz", &Snapshot::default(), None);
+        let unknown = misfits(
+            &PoolSettings::default(),
+            "flowviz",
+            &Snapshot::default(),
+            None,
+        );
         assert_eq!(unknown, []);
         let limits = ServerLimits::read(&Table::new(
             &["setting", "name"],
