@@ -10,6 +10,7 @@ mod database;
 mod host;
 mod innocents;
 mod probes;
+mod promtool;
 mod user;
 mod wms;
 
@@ -20,5 +21,6 @@ pub use database::{Database, connect};
 pub use host::{Host, HostOptions, Metrics};
 pub use innocents::Innocents;
 pub use probes::probes;
+pub use promtool::promtool_accepts;
 pub use user::{Reply, User, segment};
 pub use wms::{Wms, demo_password, migrate};

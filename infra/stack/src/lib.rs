@@ -59,6 +59,20 @@ pub struct Options {
     pub with_prometheus: bool,
     /// The servers prove who they are, PgBouncer takes no client without TLS, and the URLs ask for all of it.
     pub with_tls: bool,
+    pub logins: Logins,
+    /// `name = value`: settings of PgBouncer's that go before those of its file. For tests of what comes of other ones.
+    pub pgbouncer_settings: Vec<String>,
+    /// `name=value`, of PostgreSQL's.
+    pub postgres_settings: Vec<String>,
+}
+
+/// Where PgBouncer finds the secrets of those who log in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Logins {
+    /// In its own file, `userlist.txt`.
+    UserList,
+    /// In PostgreSQL, which it asks through the function that `auth_query.sql` makes: a role made there can log in at once.
+    AuthQuery,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,7 +93,6 @@ pub struct Stack {
     monitoring: Option<Monitoring>,
     pooler: Pooler,
     cluster: Cluster,
-    tls: Option<Arc<Tls>>,
     launcher: Launcher,
     directory: Directory,
 }
@@ -95,6 +108,9 @@ impl Options {
             durability: Durability::Relaxed,
             with_prometheus: false,
             with_tls: false,
+            logins: Logins::UserList,
+            pgbouncer_settings: Vec::new(),
+            postgres_settings: Vec::new(),
         }
     }
 
@@ -102,11 +118,24 @@ impl Options {
     pub fn persistent(dir: impl Into<PathBuf>) -> Self {
         Self {
             dir: Some(dir.into()),
-            ports: Ports::default(),
             durability: Durability::Full,
             with_prometheus: true,
-            with_tls: false,
+            ..Self::temporary()
         }
+    }
+
+    /// One more setting of PgBouncer's: `name = value`.
+    #[must_use]
+    pub fn with_pgbouncer(mut self, setting: impl Into<String>) -> Self {
+        self.pgbouncer_settings.push(setting.into());
+        self
+    }
+
+    /// One more setting of PostgreSQL's: `name=value`.
+    #[must_use]
+    pub fn with_postgres(mut self, setting: impl Into<String>) -> Self {
+        self.postgres_settings.push(setting.into());
+        self
     }
 
     #[must_use]
@@ -162,12 +191,12 @@ impl Stack {
             &launcher,
             &secrets,
             postgres_port,
-            options.durability,
-            tls.clone(),
+            &options,
+            tls,
         )
         .await?;
         let postgres = cluster.start(&launcher).await?;
-        cluster.bootstrap().await?;
+        cluster.bootstrap(options.logins).await?;
 
         let pooler = Pooler::prepare(
             &directory,
@@ -175,7 +204,7 @@ impl Stack {
             &secrets,
             pgbouncer_port,
             &cluster,
-            tls.clone(),
+            &options,
         )?;
         let mut pgbouncer = pooler.start(&launcher).await?;
         pooler.until_serving(&mut pgbouncer).await?;
@@ -190,7 +219,6 @@ impl Stack {
             monitoring,
             pooler,
             cluster,
-            tls,
             launcher,
             directory,
         })
@@ -245,7 +273,7 @@ impl Stack {
 
     /// The certificate that clients have to trust, as a PEM file, if the stack has TLS.
     pub fn root_certificate(&self) -> Option<&Path> {
-        self.tls.as_deref().map(Tls::root)
+        self.cluster.tls().map(|tls| tls.root())
     }
 
     /// `http://127.0.0.1:port`, if the stack runs Prometheus.
@@ -326,7 +354,7 @@ impl Stack {
             self.cluster.password(role),
             self.cluster.port(),
             postgres::DATABASE,
-            self.tls.as_deref(),
+            self.cluster.tls().map(Arc::as_ref),
         )
     }
 }

@@ -12,21 +12,24 @@ use crate::probe;
 use crate::process::{Launch, Launcher, Process};
 use crate::secrets::{DatabaseUrl, Secret, Secrets, write_private};
 use crate::tls::Tls;
+use crate::{Logins, Options};
 
 const CONFIGURATION: &str = include_str!("../../pgbouncer/pgbouncer.ini");
+/// Calls what infra/pgbouncer/auth_query.sql makes.
+const AUTH_QUERY: &str = "SELECT username, secret FROM pgbouncer.user_lookup($1)";
 /// PgBouncer's own database: SHOW, PAUSE, RESUME ...
 const CONSOLE: &str = "pgbouncer";
 const STATS: &str = "flowviz_stats";
 const ADMIN: &str = "flowviz_admin";
 
 /// As in production, with the names that [`Tls::equip`] gives the files.
-const TLS_SETTINGS: &str = "\
-client_tls_sslmode = require
-client_tls_cert_file = server.crt
-client_tls_key_file = server.key
-server_tls_sslmode = verify-full
-server_tls_ca_file = root.crt
-";
+const TLS_SETTINGS: [&str; 5] = [
+    "client_tls_sslmode = require",
+    "client_tls_cert_file = server.crt",
+    "client_tls_key_file = server.key",
+    "server_tls_sslmode = verify-full",
+    "server_tls_ca_file = root.crt",
+];
 
 const READY_WITHIN: Duration = Duration::from_secs(20);
 
@@ -47,25 +50,37 @@ impl Pooler {
         secrets: &Secrets,
         port: u16,
         cluster: &Cluster,
-        tls: Option<Arc<Tls>>,
+        options: &Options,
     ) -> Result<Self> {
         let account = launcher.account();
         let dir = directory.part("pgbouncer", account)?;
         let (stats, admin) = (secrets.get(STATS)?, secrets.get(ADMIN)?);
         let app = cluster.password(Role::App).clone();
 
-        let tls_settings = match &tls {
-            Some(tls) => {
-                tls.equip(&dir, account)?;
-                TLS_SETTINGS
+        let mut settings = vec![
+            "listen_addr = 127.0.0.1".to_owned(),
+            format!("listen_port = {port}"),
+        ];
+        // Whoever isn't in the list is looked up in PostgreSQL.
+        let listed = match options.logins {
+            Logins::UserList => (Role::App.name(), &app),
+            Logins::AuthQuery => {
+                settings.push(format!("auth_user = {}", Role::Auth.name()));
+                settings.push(format!("auth_query = {AUTH_QUERY}"));
+                (Role::Auth.name(), cluster.password(Role::Auth))
             }
-            None => "",
         };
+        if let Some(tls) = cluster.tls() {
+            tls.equip(&dir, account)?;
+            settings.extend(TLS_SETTINGS.map(str::to_owned));
+        }
+        settings.extend_from_slice(&options.pgbouncer_settings);
         let addresses = format!(
-            "listen_addr = 127.0.0.1\nlisten_port = {port}\n{tls_settings}\n[databases]\n{DATABASE} = host=127.0.0.1 port={} dbname={DATABASE}\n",
+            "{}\n\n[databases]\n{DATABASE} = host=127.0.0.1 port={} dbname={DATABASE}\n",
+            settings.join("\n"),
             cluster.port()
         );
-        let users: String = [(Role::App.name(), &app), (STATS, &stats), (ADMIN, &admin)]
+        let users: String = [listed, (STATS, &stats), (ADMIN, &admin)]
             .into_iter()
             .map(|(name, password)| format!("\"{name}\" \"{}\"\n", &**password))
             .collect();
@@ -84,7 +99,7 @@ impl Pooler {
             app,
             stats,
             admin,
-            tls,
+            tls: cluster.tls().cloned(),
         })
     }
 
