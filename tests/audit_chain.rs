@@ -475,7 +475,7 @@ async fn what_can_not_be_checked_is_said_in_a_line() -> Result<()> {
     let no_url = asked("postgres://app:s3cret@127.0.0.1:port/flowviz", &[]).await?;
     assert_eq!(
         no_url,
-        "error: the database URL can't be used: it is not a valid connection string\n"
+        "error: the database's connection string is not a valid one\n"
     );
     asked(
         "postgres://app:s3cret@127.0.0.1:1/flowviz",

@@ -518,6 +518,19 @@ async fn a_function_brings_its_own_root() -> Result<()> {
     Ok(())
 }
 
+/// `/readyz`, and PgBouncer's console.
+#[tokio::test]
+async fn the_hosts_own_questions_go_under_tls_too() -> Result<()> {
+    let stack = Stack::start(Options::temporary().with_tls()).await?;
+    let database = Database::watched(stack)?;
+    database.host.wait_ready(200).await?;
+    database
+        .host
+        .wait_for_metrics(|m| m.get("pgbouncer_up") == Some(1.0))
+        .await?;
+    Ok(())
+}
+
 fn flowviz(arguments: &[&str], url: &str) -> Result<Output> {
     Ok(Command::new(&artifacts().flowviz)
         .args(arguments)

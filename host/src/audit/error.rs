@@ -6,7 +6,7 @@ use crate::migrate::SqlError;
 
 #[derive(Debug, thiserror::Error)]
 pub enum AuditError {
-    #[error("the database URL can't be used: {0}")]
+    #[error(transparent)]
     Url(#[from] pg_tls::ParameterError),
 
     #[error("can't connect to the database at {address}: {reason}")]

@@ -58,7 +58,7 @@ pub enum AddressError {
     Count,
     #[error("the database address names a Unix socket; only TCP is possible")]
     UnixSocket,
-    #[error("the database address can't be used: {0}")]
+    #[error(transparent)]
     Tls(ParameterError),
     #[error("only `target_session_attrs=any` is supported")]
     TargetSession,

@@ -237,10 +237,10 @@ mod tests {
             use tokio::io::{AsyncReadExt, AsyncWriteExt};
             let (mut socket, _) = listener.accept().await.unwrap();
             let mut start = [0; 512];
-            _ = socket.read(&mut start).await;
+            _ = socket.read(&mut start).await.unwrap();
             let welcome = [&b"R\0\0\0\x08\0\0\0\0"[..], &b"Z\0\0\0\x05I"[..]].concat();
             socket.write_all(&welcome).await.unwrap();
-            _ = socket.read(&mut start).await;
+            _ = socket.read(&mut start).await.unwrap();
         });
         connecting.await.unwrap().unwrap();
         assert!(connector.outage().is_none());

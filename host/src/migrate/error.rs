@@ -9,7 +9,7 @@ use super::statements::{line_of_character, line_of_statement};
 
 #[derive(Debug, thiserror::Error)]
 pub enum MigrateError {
-    #[error("the database URL can't be used: {0}")]
+    #[error(transparent)]
     Url(#[from] pg_tls::ParameterError),
 
     #[error("can't connect to PostgreSQL at {address}: {reason}")]

@@ -8,7 +8,7 @@ use tokio_rustls::rustls::{self, CertificateError};
 /// Why a connection string can't be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ParameterError {
-    #[error("it is not a valid connection string")]
+    #[error("the database's connection string is not a valid one")]
     Syntax,
     #[error("`sslmode` is one of disable, prefer, require, verify-ca and verify-full")]
     Mode,
