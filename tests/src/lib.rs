@@ -27,7 +27,7 @@ pub use innocents::Innocents;
 pub use leaks::nothing_leaks;
 pub use load::{Kind, Load, Outcome, Tally, refusal};
 pub use network::{Network, Way, Weather};
-pub use probes::probes;
+pub use probes::{probes, wms_and_probes};
 pub use readyz::ReadyWatch;
 pub use trial::Trial;
 pub use user::{Reply, User, segment};

@@ -44,6 +44,7 @@ pub enum Weather {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Blow {
     Reset,
+    Forget,
     HalfClose(Way),
 }
 
@@ -99,6 +100,11 @@ impl Network {
     /// Every open connection is reset, on both sides.
     pub fn reset(&self) {
         self.blow(Blow::Reset);
+    }
+
+    /// What is between forgets every open connection: the server's side ends, and the client's leads nowhere without ever hearing of it.
+    pub fn forget(&self) {
+        self.blow(Blow::Forget);
     }
 
     /// Every open connection ends in one direction, and goes on in the other.
@@ -195,7 +201,7 @@ async fn carry(
     client.set_nodelay(true)?;
     upstream.set_nodelay(true)?;
     let (to_server, to_client) = (watch::Sender::new(false), watch::Sender::new(false));
-    let ended = {
+    let end = {
         let (from_client, into_client) = client.split();
         let (from_upstream, into_upstream) = upstream.split();
         let asking = pump(
@@ -212,28 +218,29 @@ async fn carry(
             link,
             Way::ToClient,
         );
-        let resetting = async {
+        let ending = async {
             loop {
                 match blows.recv().await {
                     Ok(Blow::HalfClose(Way::ToServer)) => _ = to_server.send(true),
                     Ok(Blow::HalfClose(Way::ToClient)) => _ = to_client.send(true),
-                    Ok(Blow::Reset) | Err(_) => return,
+                    Ok(Blow::Forget) => return Blow::Forget,
+                    Ok(Blow::Reset) | Err(_) => return Blow::Reset,
                 }
             }
         };
         tokio::select! {
             // An error of either ends both, and drops the sockets.
-            ended = async { tokio::try_join!(asking, answering) } => Some(ended.map(drop)),
-            () = resetting => None,
+            ended = async { tokio::try_join!(asking, answering) } => return ended.map(drop),
+            end = ending => end,
         }
     };
-    match ended {
-        Some(ended) => ended,
-        None => {
-            client.set_zero_linger()?;
-            upstream.set_zero_linger()
-        }
+    if end == Blow::Forget {
+        drop(upstream);
+        while !matches!(blows.recv().await, Ok(Blow::Reset) | Err(_)) {}
+        return client.set_zero_linger();
     }
+    client.set_zero_linger()?;
+    upstream.set_zero_linger()
 }
 
 /// One direction of a connection.

@@ -1,0 +1,111 @@
+//! Promise: whatever one function does with its connections, the others' acknowledged writes are not lost, and all is well again when
+//! it is through; who needs no database never notices.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+use flowviz_tests::{Answer, Trial, client, wms_and_probes};
+use futures::future::try_join_all;
+use serde_json::{Value, json};
+
+/// How long the guests go on.
+const FOR: Duration = Duration::from_secs(5);
+
+/// The function `guest`, beside those of the WMS.
+async fn start(fault: &'static str) -> Result<Trial> {
+    let directory = wms_and_probes(&[("guest", "timeout = '6s'\nmax_concurrency = 1000")])?;
+    let manifest = directory.path().join("spin.toml");
+    let stack = Trial::stack().await?;
+    let trial = Trial::on(stack, fault, |options| options.manifest = manifest).await?;
+    let doomed = "CREATE TABLE doomed (id int); GRANT ALL ON doomed TO flowviz_app";
+    trial.wms.database().await?.batch_execute(doomed).await?;
+    Ok(trial)
+}
+
+/// So many clients ask the guest for the same again and again. Gives how often it answered with which status.
+async fn visit(
+    trial: &Trial,
+    guests: usize,
+    call: &str,
+    mut asked: Value,
+) -> Result<BTreeMap<u16, usize>> {
+    asked["address"] = json!(trial.wms.stack.app_url().to_string());
+    let url = trial.wms.host.url(&format!("/guest/pg/{call}"));
+    let until = Instant::now() + FOR;
+    let visitors = (0..guests).map(|_| async {
+        let (client, mut statuses) = (client(), Vec::new());
+        while Instant::now() < until {
+            let answer = Answer::of(client.post(&url).json(&asked)).await?;
+            statuses.push(answer.status.as_u16());
+        }
+        anyhow::Ok(statuses)
+    });
+    let mut counts = BTreeMap::new();
+    for status in try_join_all(visitors).await?.concat() {
+        *counts.entry(status).or_default() += 1;
+    }
+    Ok(counts)
+}
+
+/// No transaction of the guest's took effect.
+async fn none_survived(trial: &Trial) -> Result<()> {
+    let database = trial.wms.database().await?;
+    let rows = database
+        .query_one("SELECT count(*) FROM doomed", &[])
+        .await?;
+    ensure!(rows.get::<_, i64>(0) == 0, "{rows:?}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn slow_queries_fill_the_pool() -> Result<()> {
+    let trial = start("guest: 100 slow queries at a time").await?;
+    let statuses = visit(
+        &trial,
+        100,
+        "query",
+        json!({ "statement": "SELECT pg_sleep(4)" }),
+    )
+    .await?;
+    ensure!(statuses.contains_key(&200), "{statuses:?}");
+    trial.over().await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connections_that_are_never_closed() -> Result<()> {
+    let trial = start("guest: 20 at a time open 50 connections each and never close them").await?;
+    let began = Instant::now();
+    let statuses = visit(&trial, 20, "hoard", json!({ "times": 50, "pause": 1000 })).await?;
+    ensure!(statuses.keys().eq([&200]), "{statuses:?}");
+    trial.expect_no_failure(began)?;
+    trial.over().await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn transactions_that_sleep() -> Result<()> {
+    let trial = start("guest: 100 at a time begin a transaction and sleep in it").await?;
+    let sleeps = json!({
+        "statements": ["BEGIN", "INSERT INTO doomed VALUES (1)", "pause"], "pause": 60_000
+    });
+    let statuses = visit(&trial, 100, "script", sleeps).await?;
+    ensure!(statuses.contains_key(&504), "{statuses:?}");
+    none_survived(&trial).await?;
+    trial.over().await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn traps_in_a_transaction() -> Result<()> {
+    let trial = start("guest: 20 at a time trap in a transaction").await?;
+    let began = Instant::now();
+    let traps = json!({ "statements": ["BEGIN", "INSERT INTO doomed VALUES (1)", "panic"] });
+    let statuses = visit(&trial, 20, "script", traps).await?;
+    ensure!(statuses.contains_key(&500), "{statuses:?}");
+    none_survived(&trial).await?;
+    trial.expect_no_failure(began)?;
+    trial.over().await?;
+    Ok(())
+}
