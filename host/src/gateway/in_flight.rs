@@ -8,11 +8,11 @@ use bytes::{Bytes, BytesMut};
 use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Sleep;
 use tracing::{debug, warn};
 use wasmtime_wasi_http::{Error, WasiBody};
 
+use super::admission::Place;
 use super::body::Body;
 use super::problem::Problem;
 use super::upload::Upload;
@@ -35,7 +35,7 @@ pub struct InFlight {
     started: Instant,
     /// How it ended is known; otherwise the client left.
     settled: bool,
-    _place: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 // === impl InFlight ===
