@@ -23,7 +23,11 @@ const IDLE: [(&str, &str); 2] = [("pool", "flowviz"), ("state", "idle")];
 /// A host whose function has two seconds.
 async fn hasty() -> Result<Database> {
     let stack = Stack::start(Options::temporary()).await?;
-    let manifest = probes(&[("probe", "timeout = '2s'\nmax_concurrency = 100")]).replace(
+    let manifest = probes(&[(
+        "probe",
+        "timeout = '2s'\nmax_concurrency = 100\ndb_quota = 25",
+    )])
+    .replace(
         "[component.probe.tool.flowviz]",
         &format!(
             "allowed_outbound_hosts = [\"postgres://{}\"]\n[component.probe.tool.flowviz]",
@@ -153,14 +157,21 @@ async fn a_pooler_that_hangs_leaves_time_to_answer() -> Result<()> {
     database.rows("SELECT 1").await?;
     {
         let _frozen = Frozen::freeze(&database.stack)?;
-        // On the connection that is there, and on new ones.
-        let statements = (0..3).map(|_| database.call("probe", "query?fails", json!({})));
+        // On the connections that are there, and on new ones, which nobody lets in.
+        let statements = (0..5).map(|_| database.call("probe", "query?fails", json!({})));
+        let mut never_connected = 0;
         for answer in try_join_all(statements).await? {
             ensure!(answer.status == 500, answer.text());
-            expect_given_up("query?fails", &answer.json()?)?;
+            let got = answer.json()?;
+            if got["error"]["connection-failed"].is_string() {
+                never_connected += 1;
+            } else {
+                expect_given_up("query?fails", &got)?;
+            }
         }
+        ensure!((1..5).contains(&never_connected), "{never_connected} of 5");
         let metrics = database.host.metrics().await?;
-        ensure!(metrics.errors("probe", "database") == 3.0, "{metrics:#?}");
+        ensure!(metrics.errors("probe", "database") == 5.0, "{metrics:#?}");
         ensure!(metrics.errors("probe", "timeout") == 0.0, "{metrics:#?}");
     }
     let rows = database.rows("SELECT 1").await?;

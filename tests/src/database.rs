@@ -25,7 +25,7 @@ pub struct Database {
 impl Database {
     pub async fn start() -> Result<Self> {
         let stack = Stack::start(Options::temporary()).await?;
-        let generous = "timeout = '1m'\ncpu_limit = '1m'\nmax_concurrency = 1000";
+        let generous = "timeout = '1m'\ncpu_limit = '1m'\nmax_concurrency = 1000\ndb_quota = 25";
         let allowed = format!(
             "allowed_outbound_hosts = [\"postgres://{}\"]\n[component.probe.tool.flowviz]",
             stack.pgbouncer_host()

@@ -27,7 +27,7 @@ use wasmtime_wasi_http::{WasiHttpCtxView, WasiHttpView};
 pub use http::OutboundHttp;
 pub use postgres::PostgresCtx;
 
-use crate::database::Pools;
+use crate::database::{Pools, Share};
 use crate::manifest::{AllowedHosts, FunctionId, Secret};
 use crate::runtime::{InstanceState, WorkerShared};
 use crate::telemetry::business::FunctionBusinessMetrics;
@@ -42,6 +42,8 @@ pub struct Grants {
     pub files: Option<MountedFiles>,
     pub allowed_hosts: Arc<AllowedHosts>,
     pub pools: Arc<Pools>,
+    /// The function's part of them.
+    pub share: Arc<Share>,
     pub database_metrics: FunctionDatabaseMetrics,
     pub business_metrics: FunctionBusinessMetrics,
 }
@@ -88,6 +90,7 @@ impl Grants {
     pub fn postgres(&self, timeout: Duration, failed: Arc<AtomicBool>) -> PostgresCtx {
         PostgresCtx::new(
             Arc::clone(&self.pools),
+            Arc::clone(&self.share),
             Arc::clone(&self.allowed_hosts),
             timeout,
             self.database_metrics.clone(),

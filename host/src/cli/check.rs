@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::Args;
 
 use super::app::AppArgs;
-use crate::database::{Pools, Settings};
+use crate::database::Pools;
 use crate::deploy::{Loader, engine_settings};
 use crate::runtime::Runtime;
 use crate::telemetry::{Telemetry, logs};
@@ -30,7 +30,7 @@ impl Check {
         let telemetry = Arc::new(Telemetry::new()?);
         let loader = Loader {
             runtime: Runtime::new(engine_settings(&app), self.app.cache())?,
-            pools: Pools::new(Settings::default(), telemetry.database.clone()).into(),
+            pools: Pools::new(app.settings.pool.clone(), telemetry.database.clone()).into(),
             telemetry,
         };
         loader.load(&app).await?;

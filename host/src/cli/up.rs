@@ -17,7 +17,7 @@ use tracing::{info, warn};
 use super::app::AppArgs;
 use super::build;
 use crate::admin::{Admin, Readiness};
-use crate::database::{Pools, Settings};
+use crate::database::Pools;
 use crate::deploy::{Loader, engine_settings};
 use crate::gateway::{Cors, Drain, Gateway, Server, TrustedProxies};
 use crate::runtime::Runtime;
@@ -119,7 +119,10 @@ impl Up {
         let admin_listener = bind(self.admin_listen, "--admin-listen").await?;
 
         let telemetry = Arc::new(Telemetry::new()?);
-        let pools = Arc::new(Pools::new(Settings::default(), telemetry.database.clone()));
+        let pools = Arc::new(Pools::new(
+            app.settings.pool.clone(),
+            telemetry.database.clone(),
+        ));
         let loader = Loader {
             runtime: Runtime::new(engine_settings(&app), self.app.cache())?,
             telemetry: Arc::clone(&telemetry),

@@ -15,6 +15,9 @@ pub enum DatabaseError {
     /// No connection could be made. The text says why.
     #[error("can't connect to the database: {0}")]
     Connect(String),
+    /// The server, or the pooler before it, doesn't let us in.
+    #[error("the database refused the connection: {0}")]
+    Refused(Box<ServerError>),
     /// The connection ended while a statement was under way: nobody knows whether the statement took effect.
     #[error("the connection to the database was lost: {0}")]
     Lost(String),
@@ -24,8 +27,18 @@ pub enum DatabaseError {
     /// All connections were in use for as long as a statement may wait.
     #[error("no database connection was free within {} ms", .0.as_millis())]
     PoolTimeout(Duration),
+    /// The function holds all the connections that it may, and did for as long as a statement may wait.
+    #[error(
+        "the function has had {quota} connections in use, all that it may (db_quota), for {} ms", .wait.as_millis()
+    )]
+    QuotaTimeout { quota: usize, wait: Duration },
     #[error("the result is larger than {0} bytes")]
     TooLarge(usize),
+    /// The rows of all the function's statements together.
+    #[error(
+        "the rows that the function has asked for and not yet taken are more than {0} bytes (db_buffer)"
+    )]
+    BufferFull(usize),
     #[error(
         "a statement that changes the session is refused, since sessions are shared: {instead}"
     )]
@@ -65,12 +78,26 @@ impl DatabaseError {
     pub fn is_outage(&self) -> bool {
         match self {
             Self::Connect(_)
+            | Self::Refused(_)
             | Self::Lost(_)
             | Self::TransactionLost
             | Self::PoolTimeout(_)
+            | Self::QuotaTimeout { .. }
             | Self::Deadline(_) => true,
             // Insufficient resources, operator intervention, system error, internal error.
             Self::Server(error) => ["53", "57", "58", "XX"]
+                .iter()
+                .any(|class| error.code.starts_with(class)),
+            _ => false,
+        }
+    }
+
+    /// No connection could be made, and one may be before long. A wrong password stays wrong.
+    pub fn is_passing(&self) -> bool {
+        match self {
+            Self::Connect(_) => true,
+            // Starting up, shutting down, out of something; and a pooler that can't reach the server.
+            Self::Refused(error) => ["53", "57", "58"]
                 .iter()
                 .any(|class| error.code.starts_with(class)),
             _ => false,
@@ -144,6 +171,17 @@ impl ServerError {
             };
             error.extras.push((name, value));
         }
+    }
+
+    /// A named statement is unknown, or can't be used since a table has changed. It hasn't run.
+    pub fn is_stale_name(&self) -> bool {
+        const UNKNOWN: &str = "26000";
+        const CHANGED: (&str, &str) = ("0A000", "RevalidateCachedQuery");
+        let routine = self
+            .extras
+            .iter()
+            .any(|(name, value)| *name == "routine" && value == CHANGED.1);
+        self.code == UNKNOWN || self.code == CHANGED.0 && routine
     }
 
     /// After this the server closes the connection.

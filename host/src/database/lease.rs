@@ -1,26 +1,37 @@
 //! A connection on loan from a pool. However the loan ends, the pool gets back only what is clean.
 
-use deadpool::managed::Object;
-
 use super::error::DatabaseError;
 use super::message::{Field, Parameter, Row};
-use super::pool::Connector;
+use super::pool::Place;
 use super::server::{Server, Step};
 use super::session::Budget;
 
 #[derive(Debug)]
-pub(super) struct Lease(Option<Object<Connector>>);
+pub(super) struct Lease(Option<Loan>);
 
-/// A connection on its way back: into the pool if it is clean by then, and closed otherwise. Until then its place in the pool is
-/// taken, so that there are never more connections than places.
+/// A connection and its place in the pool, given back together: the connection if it is clean by then, or closed. Until then the
+/// place is taken, so that there are never more connections than places.
 #[derive(Debug)]
-struct Returning(Option<Object<Connector>>);
+struct Loan {
+    server: Option<Server>,
+    place: Place,
+}
 
 // === impl Lease ===
 
 impl Lease {
-    pub fn new(object: Object<Connector>) -> Self {
-        Self(Some(object))
+    pub fn new(server: Server, place: Place) -> Self {
+        Self(Some(Loan {
+            server: Some(server),
+            place,
+        }))
+    }
+
+    /// No message from the server may be larger.
+    pub fn limit_messages(&mut self, bytes: usize) {
+        if let Ok(server) = self.server() {
+            server.limit_messages(bytes);
+        }
     }
 
     pub async fn start(
@@ -66,59 +77,62 @@ impl Lease {
     }
 
     pub fn in_transaction(&self) -> bool {
-        self.0
-            .as_ref()
-            .is_some_and(|object| object.in_transaction())
+        self.lent().is_some_and(Server::in_transaction)
     }
 
     pub fn is_clean(&self) -> bool {
-        self.0.as_ref().is_some_and(|object| object.is_clean())
+        self.lent().is_some_and(Server::is_clean)
+    }
+
+    fn lent(&self) -> Option<&Server> {
+        self.0.as_ref()?.server.as_ref()
     }
 
     fn server(&mut self) -> Result<&mut Server, DatabaseError> {
         // Only `drop` takes it away.
         self.0
-            .as_deref_mut()
+            .as_mut()
+            .and_then(|loan| loan.server.as_mut())
             .ok_or_else(|| DatabaseError::Lost("it was given back".to_owned()))
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        let mut returning = Returning(self.0.take());
+        let Some(mut loan) = self.0.take() else {
+            return;
+        };
         // Without a runtime the process ends, and the connection with it.
-        if returning.is_wanted_back()
+        if loan.may_come_clean()
             && let Ok(runtime) = tokio::runtime::Handle::try_current()
         {
-            runtime.spawn(async move { returning.settle().await });
+            runtime.spawn(async move { loan.settle().await });
         }
     }
 }
 
-// === impl Returning ===
+// === impl Loan ===
 
-impl Returning {
+impl Loan {
     /// It isn't clean, and may become so.
-    fn is_wanted_back(&self) -> bool {
-        self.0
+    fn may_come_clean(&self) -> bool {
+        self.server
             .as_ref()
-            .is_some_and(|object| object.is_running() || object.in_transaction())
+            .is_some_and(|server| server.is_running() || server.in_transaction())
     }
 
     async fn settle(&mut self) {
-        if let Some(object) = &mut self.0 {
-            object.abandon().await;
+        if let Some(server) = &mut self.server {
+            server.abandon().await;
         }
     }
 }
 
-impl Drop for Returning {
+impl Drop for Loan {
     /// Starts nothing: a runtime that shuts down drops this as soon as it is spawned.
     fn drop(&mut self) {
-        if let Some(object) = self.0.take()
-            && !object.is_clean()
-        {
-            drop(Object::take(object));
+        if let Some(server) = self.server.take() {
+            self.place.give_back(server);
         }
     }
 }

@@ -4,9 +4,9 @@ use bytes::{Buf, Bytes, BytesMut};
 use postgres_protocol::IsNull;
 use postgres_protocol::message::frontend;
 
-use super::MAX_FRAME_BYTES;
 use super::error::{DatabaseError, ServerError};
 use super::reader::{Malformed, Reader};
+use super::statements::Plan;
 
 /// A value for `$1`, `$2` ... of a statement, encoded.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,7 +61,10 @@ pub(super) enum Message {
     Copy,
     Error(ServerError),
     Ready(TransactionStatus),
-    /// Nothing to act on: ParseComplete, notices, parameters' values.
+    Parsed,
+    /// A setting of the server's.
+    Setting(String, String),
+    /// Nothing to act on: notices, for one.
     Other,
 }
 
@@ -71,8 +74,8 @@ const HEADER_BYTES: usize = 5;
 // === impl Message ===
 
 impl Message {
-    /// Takes the first message off `inbox`, if all of it has arrived.
-    pub fn take(inbox: &mut BytesMut) -> Result<Option<Self>, DatabaseError> {
+    /// Takes the first message off `inbox`, if all of it has arrived. None may be larger than `limit`, in bytes.
+    pub fn take(inbox: &mut BytesMut, limit: usize) -> Result<Option<Self>, DatabaseError> {
         let mut header = Reader::new(inbox);
         let (Ok(tag), Ok(length)) = (header.u8(), header.u32()) else {
             return Ok(None);
@@ -83,8 +86,8 @@ impl Message {
         if size < HEADER_BYTES {
             return Err(Malformed("a message with an impossible length").into());
         }
-        if size > MAX_FRAME_BYTES {
-            return Err(DatabaseError::TooLarge(MAX_FRAME_BYTES));
+        if size > limit {
+            return Err(DatabaseError::TooLarge(limit));
         }
         if inbox.len() < size {
             inbox.reserve(size - inbox.len());
@@ -116,7 +119,16 @@ impl Message {
                 b'E' => TransactionStatus::Failed,
                 _ => return Err(Malformed("an unknown transaction status")),
             }),
-            b'1' | b'2' | b'3' | b'A' | b'N' | b'S' | b't' | b'v' => Self::Other,
+            b'1' => Self::Parsed,
+            b'S' => {
+                let mut text = || {
+                    reader
+                        .cstr()
+                        .map(|text| String::from_utf8_lossy(text).into_owned())
+                };
+                Self::Setting(text()?, text()?)
+            }
+            b'2' | b'3' | b'A' | b'N' | b't' | b'v' => Self::Other,
             _ => return Err(Malformed("an unexpected message")),
         })
     }
@@ -161,17 +173,24 @@ impl Row {
     }
 }
 
-/// A whole statement in one write: Parse, Bind, Describe, Execute, Sync, all unnamed.
+/// A whole statement in one write: Parse, unless the server knows it by a name, then Bind, Describe, Execute, Sync.
 pub(super) fn statement(
     text: &str,
     parameters: &[Parameter],
+    plan: &Plan,
     out: &mut BytesMut,
 ) -> Result<(), DatabaseError> {
+    let name = plan.name.as_str();
     let encoded = (|| {
-        frontend::parse("", text, parameters.iter().map(|p| p.type_oid), out).ok()?;
+        if let Some(closed) = &plan.close {
+            frontend::close(b'S', closed, out).ok()?;
+        }
+        if plan.parse {
+            frontend::parse(name, text, parameters.iter().map(|p| p.type_oid), out).ok()?;
+        }
         frontend::bind(
             "",
-            "",
+            name,
             parameters.iter().map(|p| p.format as i16),
             parameters,
             |parameter, out| {
@@ -215,13 +234,13 @@ mod tests {
         let whole = frame(b'C', b"INSERT 0 5\0");
         for end in 0..whole.len() {
             let mut inbox = BytesMut::from(&whole[..end]);
-            assert!(Message::take(&mut inbox).unwrap().is_none());
+            assert!(Message::take(&mut inbox, 1000).unwrap().is_none());
             assert_eq!(inbox.len(), end);
         }
         let mut inbox = whole;
         inbox.extend_from_slice(b"Z");
         assert!(matches!(
-            Message::take(&mut inbox),
+            Message::take(&mut inbox, 1000),
             Ok(Some(Message::Complete(5)))
         ));
         assert_eq!(&inbox[..], b"Z");
@@ -229,8 +248,8 @@ mod tests {
 
     #[test]
     fn impossible_messages_are_errors() {
-        assert!(Message::take(&mut BytesMut::from(&b"Z\0\0\0\x03"[..])).is_err());
-        assert!(Message::take(&mut BytesMut::from(&b"D\xff\xff\xff\xff"[..])).is_err());
+        assert!(Message::take(&mut BytesMut::from(&b"Z\0\0\0\x03"[..]), 1000).is_err());
+        assert!(Message::take(&mut BytesMut::from(&b"D\xff\xff\xff\xff"[..]), 1000).is_err());
         for body in [
             (b'Z', &b"x"[..]),
             (b'Z', b""),
@@ -240,7 +259,7 @@ mod tests {
             (b'?', b""),
         ] {
             assert!(
-                Message::take(&mut frame(body.0, body.1)).is_err(),
+                Message::take(&mut frame(body.0, body.1), 1000).is_err(),
                 "{body:?}"
             );
         }
@@ -249,7 +268,7 @@ mod tests {
     #[test]
     fn a_row_gives_its_values_and_no_more() {
         let Ok(Some(Message::Row(row))) =
-            Message::take(&mut frame(b'D', b"\0\x02\xff\xff\xff\xff\0\0\0\x01x"))
+            Message::take(&mut frame(b'D', b"\0\x02\xff\xff\xff\xff\0\0\0\x01x"), 1000)
         else {
             panic!("no row");
         };
@@ -270,7 +289,7 @@ mod tests {
     fn a_statement_with_a_zero_byte_leaves_nothing_behind() {
         let mut out = BytesMut::new();
         assert_eq!(
-            statement("SELECT '\0'", &[], &mut out),
+            statement("SELECT '\0'", &[], &Plan::unnamed(), &mut out),
             Err(DatabaseError::Unsendable)
         );
         assert!(out.is_empty());

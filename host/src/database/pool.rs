@@ -1,256 +1,257 @@
-//! The pools of the process, one per address.
+//! The connections to one database: at most so many, lent in the order in which they were asked for.
+//!
+//! A place in the pool is what is waited for; with it comes the connection that was used last, or a new one. A connection that idles
+//! holds no place, so places and idle connections together are never more than the pool's size: a new one is only made by
+//! whoever has a place and finds none that idles.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasher, RandomState};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use deadpool::Runtime;
-use deadpool::managed::{
-    self, Manager, Metrics, PoolConfig, PoolError, QueueMode, RecycleError, RecycleResult,
-    TimeoutType, Timeouts,
-};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::Settings;
 use super::address::Address;
+use super::connector::Connector;
 use super::error::DatabaseError;
+use super::keeper;
 use super::lease::Lease;
 use super::server::Server;
+use super::share::Share;
 use super::types::AddedTypes;
-use crate::telemetry::database::{DatabaseMetrics, PoolLoad, PoolMetrics, PoolSize};
+use crate::manifest::PoolSettings;
+use crate::telemetry::database::{PoolLoad, PoolMetrics, PoolSize};
 
-/// Every pool of the process, by address.
-#[derive(Debug)]
-pub struct Pools {
-    settings: Settings,
-    metrics: DatabaseMetrics,
-    pools: Mutex<HashMap<Arc<Address>, Arc<Pool>>>,
-}
+/// How long a connection that is in doubt has to answer.
+const CHECK_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The connections to one database.
 #[derive(Debug)]
 pub struct Pool {
-    connections: managed::Pool<Connector>,
-    wait: Duration,
-    metrics: PoolMetrics,
+    pub(super) settings: PoolSettings,
     pub(super) types: AddedTypes,
+    connector: Connector,
+    /// First come, first served.
+    places: Arc<Semaphore>,
+    /// The one used last is on top: it is the least likely to have been closed, and those below grow old.
+    idle: Mutex<Vec<Idle>>,
+    waiting: AtomicUsize,
+    /// When the way to the database was last seen to fail: what idled then is asked before it is used again.
+    doubted: Mutex<Option<Instant>>,
+    /// Somebody looks after it.
+    pub(super) kept: AtomicBool,
+    metrics: PoolMetrics,
 }
 
-/// Makes and checks connections for the pool.
 #[derive(Debug)]
-pub(super) struct Connector {
-    address: Arc<Address>,
-    max_lifetime: Duration,
+struct Idle {
+    server: Server,
+    since: Instant,
 }
 
-// === impl Pools ===
-
-impl Pools {
-    pub fn new(settings: Settings, metrics: DatabaseMetrics) -> Self {
-        Self {
-            settings,
-            metrics,
-            pools: Mutex::default(),
-        }
-    }
-
-    /// The pool for an address. Connects nowhere: the first statement does.
-    pub fn pool(&self, address: Address) -> Result<Arc<Pool>, DatabaseError> {
-        let mut pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(pool) = pools.get(&address) {
-            return Ok(Arc::clone(pool));
-        }
-        if pools.len() >= self.settings.max_pools {
-            // One that nobody holds, and that has no connection, is missed by nobody.
-            pools.retain(|_, pool| {
-                Arc::strong_count(pool) > 1 || pool.connections.status().size > 0
-            });
-            if pools.len() >= self.settings.max_pools {
-                return Err(DatabaseError::TooManyPools);
-            }
-        }
-        let address = Arc::new(address);
-        let pool = Pool::new(&self.settings, Arc::clone(&address), &self.metrics)?;
-        pools.insert(address, Arc::clone(&pool));
-        Ok(pool)
-    }
-
-    /// Whether a database answers `SELECT 1` through its pool within the deadline, and if not, why.
-    pub async fn check(&self, address: &str, deadline: Duration) -> Result<(), DatabaseError> {
-        let pool = self.pool(Address::parse(address)?)?;
-        tokio::time::timeout(deadline, async {
-            pool.get(deadline).await?.rows("SELECT 1").await?;
-            Ok(())
-        })
-        .await
-        .unwrap_or(Err(DatabaseError::Deadline(deadline)))
-    }
+/// The right to one connection.
+#[derive(Debug)]
+pub(super) struct Place {
+    pool: Arc<Pool>,
+    _place: OwnedSemaphorePermit,
+    /// A function's right to one more.
+    _quota: Option<OwnedSemaphorePermit>,
 }
+
+/// Counts for as long as it lives.
+struct Counted<'a>(&'a AtomicUsize);
 
 // === impl Pool ===
 
 impl Pool {
-    fn new(
-        settings: &Settings,
-        address: Arc<Address>,
-        metrics: &DatabaseMetrics,
-    ) -> Result<Arc<Self>, DatabaseError> {
-        let name = address.database().to_owned();
-        let connector = Connector {
-            address,
-            max_lifetime: settings.max_lifetime,
-        };
-        let connections = managed::Pool::builder(connector)
-            .config(PoolConfig {
-                max_size: settings.max_size,
-                timeouts: Timeouts {
-                    wait: Some(settings.wait),
-                    create: Some(settings.connect_timeout),
-                    recycle: None,
-                },
-                // The connection used last is the one least likely to have been closed, and idle ones grow old.
-                queue_mode: QueueMode::Lifo,
-            })
-            .runtime(Runtime::Tokio1)
-            .build()
-            .map_err(|error| DatabaseError::Connect(error.to_string()))?;
-        Ok(Arc::new_cyclic(|pool: &Weak<Self>| Self {
-            connections,
-            wait: settings.wait,
-            metrics: metrics.for_pool(&name, pool.clone()),
+    pub fn new(settings: &PoolSettings, address: Arc<Address>, metrics: PoolMetrics) -> Self {
+        Self {
+            settings: settings.clone(),
             types: AddedTypes::default(),
-        }))
+            connector: Connector::new(address, settings),
+            places: Arc::new(Semaphore::new(settings.size)),
+            idle: Mutex::default(),
+            waiting: AtomicUsize::new(0),
+            doubted: Mutex::default(),
+            kept: AtomicBool::new(false),
+            metrics,
+        }
     }
 
-    /// Waits for a connection on a function's behalf, for as long as the settings say, or less if `limit` is less.
-    pub(super) async fn lease(&self, limit: Duration) -> Result<Lease, DatabaseError> {
+    /// Waits for a connection on a function's behalf, for as long as its share says, or less if `limit` is less.
+    pub(super) async fn lease(
+        self: &Arc<Self>,
+        share: &Share,
+        limit: Duration,
+    ) -> Result<Lease, DatabaseError> {
         let started = Instant::now();
-        let leased = self.get(limit).await;
+        // Ends a little before the caller's own patience does, so that a pool without a free connection is told as that.
+        let wait = share.wait().min(limit.mul_f64(0.9));
+        let leased = async {
+            let quota = share.enter(wait).await?;
+            let left = wait.saturating_sub(started.elapsed());
+            self.get(left, Some(quota)).await
+        };
+        let leased = leased.await;
         self.metrics.waited(started.elapsed());
-        if let Err(DatabaseError::PoolTimeout(_)) = leased {
+        if let Err(DatabaseError::PoolTimeout(_) | DatabaseError::QuotaTimeout { .. }) = leased {
             self.metrics.timed_out();
         }
         leased
     }
 
-    /// The same, unobserved: the host's own questions would hide how the functions wait.
-    async fn get(&self, limit: Duration) -> Result<Lease, DatabaseError> {
-        // Ends a little before the caller's own patience does, so that a pool without a free connection is told as that.
-        let wait = self.wait.min(limit.mul_f64(0.9));
-        let timeouts = Timeouts {
-            wait: Some(wait),
-            ..self.connections.timeouts()
+    /// The same, unobserved, and beside the functions' quotas: for the host's own questions.
+    pub(super) async fn get(
+        self: &Arc<Self>,
+        wait: Duration,
+        quota: Option<OwnedSemaphorePermit>,
+    ) -> Result<Lease, DatabaseError> {
+        let started = Instant::now();
+        let place = Place {
+            _place: self.place(wait).await?,
+            pool: Arc::clone(self),
+            _quota: quota,
         };
-        match self.connections.timeout_get(&timeouts).await {
-            Ok(object) => Ok(Lease::new(object)),
-            Err(PoolError::Timeout(TimeoutType::Wait)) => Err(DatabaseError::PoolTimeout(wait)),
-            Err(PoolError::Timeout(_)) => {
-                Err(DatabaseError::Connect("connection timed out".to_owned()))
-            }
-            Err(PoolError::Backend(error)) => Err(error),
-            Err(error) => Err(DatabaseError::Connect(error.to_string())),
+        keeper::start(self);
+        let left = wait.saturating_sub(started.elapsed());
+        let server = tokio::time::timeout(left.max(Duration::from_millis(1)), self.server());
+        match server.await {
+            Ok(Ok(server)) => Ok(Lease::new(server, place)),
+            Ok(Err(error)) => Err(error),
+            Err(_) => Err(self.connector.why_not()),
         }
+    }
+
+    async fn place(&self, wait: Duration) -> Result<OwnedSemaphorePermit, DatabaseError> {
+        let places = Arc::clone(&self.places);
+        if let Ok(place) = Arc::clone(&places).try_acquire_owned() {
+            return Ok(place);
+        }
+        let _waiting = Counted::new(&self.waiting);
+        match tokio::time::timeout(wait, places.acquire_owned()).await {
+            Ok(Ok(place)) => Ok(place),
+            Ok(Err(_)) | Err(_) => Err(DatabaseError::PoolTimeout(wait)),
+        }
+    }
+
+    /// A connection that works, as far as can be known, idle or new.
+    async fn server(&self) -> Result<Server, DatabaseError> {
+        while let Some(Idle { mut server, since }) = self.pop() {
+            if !server.is_fresh() {
+                continue;
+            }
+            let doubted = self.doubted_at();
+            if doubted.is_none_or(|doubted| since > doubted) {
+                return Ok(server);
+            }
+            match tokio::time::timeout(CHECK_TIMEOUT, server.check()).await {
+                Ok(Ok(())) => return Ok(server),
+                Ok(Err(_)) => {}
+                // What idled as long is no better: nobody else should wait to find that out.
+                Err(_) => self.idle().retain(|idle| Some(idle.since) > doubted),
+            }
+        }
+        self.connector.connect().await
+    }
+
+    fn pop(&self) -> Option<Idle> {
+        self.idle().pop()
+    }
+
+    /// Takes a connection back, if the next borrower will find nothing of the last one.
+    fn give_back(&self, server: Server) {
+        if server.is_clean() {
+            self.idle().push(Idle {
+                server,
+                since: Instant::now(),
+            });
+        }
+    }
+
+    /// Doubts every connection that idles now: the way to the database has just failed somebody.
+    fn doubt(&self) {
+        *self.doubted.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    /// Learns from what became of a statement.
+    pub(super) fn saw(&self, error: &DatabaseError) {
+        if matches!(error, DatabaseError::Lost(_) | DatabaseError::Deadline(_)) {
+            self.doubt();
+        }
+    }
+
+    fn doubted_at(&self) -> Option<Instant> {
+        *self.doubted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Closes what idles and is of no more use: old, closed by the server, or more than what is kept warm and unused for long.
+    pub(super) fn prune(&self) {
+        let mut idle = self.idle();
+        // From the bottom: those unused for longest.
+        let mut spare = idle.len().saturating_sub(self.settings.min_idle);
+        idle.retain(|idle| {
+            let unused = spare > 0 && idle.since.elapsed() > self.settings.idle_timeout;
+            spare = spare.saturating_sub(usize::from(unused));
+            !unused && idle.server.is_fresh()
+        });
+    }
+
+    /// Makes connections until there are as many as are kept warm. Stops at the first that can't be made.
+    pub(super) async fn warm(self: &Arc<Self>) {
+        while let PoolSize { busy, idle, .. } = self.size()
+            && busy + idle < self.settings.min_idle
+            && let Ok(place) = Arc::clone(&self.places).try_acquire_owned()
+        {
+            let connecting = self.connector.connect();
+            match tokio::time::timeout(self.settings.connect_timeout, connecting).await {
+                Ok(Ok(server)) => self.give_back(server),
+                Ok(Err(_)) | Err(_) => return,
+            }
+            drop(place);
+        }
+    }
+
+    /// Nobody has used it for so long that it needn't be remembered.
+    pub(super) fn is_forgotten(&self) -> bool {
+        let recently = |idle: &Idle| idle.since.elapsed() < self.settings.idle_timeout;
+        self.size().busy == 0 && !self.idle().last().is_some_and(recently)
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Vec<Idle>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl PoolLoad for Pool {
     fn size(&self) -> PoolSize {
-        let status = self.connections.status();
         PoolSize {
-            busy: status.size.saturating_sub(status.available),
-            idle: status.available,
-            waiting: status.waiting,
+            busy: self
+                .settings
+                .size
+                .saturating_sub(self.places.available_permits()),
+            idle: self.idle().len(),
+            waiting: self.waiting.load(Ordering::Acquire),
         }
     }
 }
 
-// === impl Connector ===
+// === impl Place ===
 
-impl Manager for Connector {
-    type Type = Server;
-    type Error = DatabaseError;
-
-    async fn create(&self) -> Result<Server, DatabaseError> {
-        Server::connect(&self.address, jittered(self.max_lifetime)).await
-    }
-
-    async fn recycle(&self, server: &mut Server, _: &Metrics) -> RecycleResult<DatabaseError> {
-        if server.is_fresh() {
-            Ok(())
-        } else {
-            Err(RecycleError::message("closed or old"))
-        }
+impl Place {
+    pub fn give_back(&self, server: Server) {
+        self.pool.give_back(server);
     }
 }
 
-/// Within a fifth of `lifetime`, either way.
-fn jittered(lifetime: Duration) -> Duration {
-    // Each `RandomState` has other keys, which is all the randomness that this needs.
-    let random = RandomState::new().hash_one(()) % 1000;
-    lifetime.mul_f64(0.8 + 0.4 * random as f64 / 1000.0)
+// === impl Counted ===
+
+impl<'a> Counted<'a> {
+    fn new(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::AcqRel);
+        Self(count)
+    }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn lifetimes_are_spread_but_bounded() {
-        let hour = Duration::from_secs(3600);
-        let seen: std::collections::HashSet<_> = (0..50)
-            .map(|_| jittered(hour))
-            .inspect(|life| assert!((hour.mul_f64(0.8)..=hour.mul_f64(1.2)).contains(life)))
-            .collect();
-        assert!(seen.len() > 10);
-    }
-
-    /// The readiness check asks every two seconds, for ever: counted, it would be most of what the histogram shows.
-    #[tokio::test]
-    async fn the_hosts_own_checks_are_not_waits_of_functions() {
-        let registry = prometheus::Registry::new();
-        let metrics = DatabaseMetrics::register(&registry).unwrap();
-        let pools = Pools::new(Settings::default(), metrics);
-        // A port that nobody listens on.
-        let port = std::net::TcpListener::bind("127.0.0.1:0")
-            .and_then(|listener| listener.local_addr())
-            .unwrap()
-            .port();
-        let address = format!("host=127.0.0.1 port={port} user=u dbname=d");
-        let waits = || {
-            let families = registry.gather();
-            let family = families
-                .iter()
-                .find(|family| family.name() == "flowviz_db_pool_wait_seconds");
-            family.unwrap().get_metric()[0]
-                .get_histogram()
-                .get_sample_count()
-        };
-        let refused = pools.check(&address, Duration::from_secs(60)).await;
-        assert!(matches!(refused, Err(DatabaseError::Connect(_))));
-        assert_eq!(waits(), 0);
-        let pool = pools.pool(Address::parse(&address).unwrap()).unwrap();
-        assert!(pool.lease(Duration::from_secs(60)).await.is_err());
-        assert_eq!(waits(), 1);
-    }
-
-    #[test]
-    fn unused_pools_make_room_and_used_ones_do_not() {
-        let settings = Settings {
-            max_pools: 1,
-            ..Settings::default()
-        };
-        let pools = Pools::new(
-            settings,
-            DatabaseMetrics::register(&prometheus::Registry::new()).unwrap(),
-        );
-        let address = |name: &str| Address::parse(&format!("host=h user=u dbname={name}")).unwrap();
-        let first = pools.pool(address("a")).unwrap();
-        assert!(Arc::ptr_eq(&first, &pools.pool(address("a")).unwrap()));
-        assert_eq!(
-            pools.pool(address("b")).err(),
-            Some(DatabaseError::TooManyPools)
-        );
-        drop(first);
-        assert!(pools.pool(address("b")).is_ok());
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
     }
 }

@@ -14,7 +14,8 @@ use tokio::net::TcpStream;
 use super::address::{Address, Endpoint};
 use super::error::{DatabaseError, ServerError, io_reason};
 use super::message::{self, Field, Message, Parameter, Row, TransactionStatus};
-use super::startup;
+use super::statements::{Names, Plan, StatementMode};
+use super::{MAX_MESSAGE_BYTES, startup};
 
 /// How much is read at once, at least. A small result arrives in one read.
 const READ_BYTES: usize = 16 * 1024;
@@ -42,6 +43,10 @@ pub(super) struct Server {
     state: State,
     /// When the connection is too old to be handed out again.
     expires: Instant,
+    /// The statements that the server knows by a name, if it can.
+    names: Option<Names>,
+    /// Bytes. A larger message is refused rather than held in memory.
+    message_limit: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,7 +86,11 @@ pub(super) struct Wire {
 
 impl Server {
     /// Connects to the first endpoint that takes the connection, and logs in.
-    pub async fn connect(address: &Address, lifetime: Duration) -> Result<Self, DatabaseError> {
+    pub async fn connect(
+        address: &Address,
+        lifetime: Duration,
+        mode: StatementMode,
+    ) -> Result<Self, DatabaseError> {
         let mut failure = DatabaseError::Connect("no server to try".to_owned());
         for endpoint in address.endpoints() {
             match dial(endpoint).await {
@@ -90,20 +99,26 @@ impl Server {
                         socket,
                         inbox: BytesMut::with_capacity(READ_BYTES),
                     };
-                    let cancel_key = match startup::log_in(&mut wire, address).await {
-                        Ok(key) => key,
+                    let welcome = match startup::log_in(&mut wire, address).await {
+                        Ok(welcome) => welcome,
                         Err(DatabaseError::Lost(reason)) => {
                             return Err(DatabaseError::Connect(reason));
                         }
                         Err(error) => return Err(error),
                     };
-                    return Ok(Self {
+                    let mut server = Self {
                         wire,
                         peer,
-                        cancel_key,
+                        cancel_key: welcome.cancel_key,
                         state: State::Ready(TransactionStatus::Idle),
                         expires: Instant::now() + lifetime,
-                    });
+                        names: None,
+                        message_limit: MAX_MESSAGE_BYTES,
+                    };
+                    if server.keeps_names(mode, welcome.tracks_statements).await? {
+                        server.names = Some(Names::default());
+                    }
+                    return Ok(server);
                 }
                 Err(reason) => failure = DatabaseError::Connect(reason),
             }
@@ -117,8 +132,39 @@ impl Server {
         text: &str,
         parameters: &[Parameter],
     ) -> Result<Option<Vec<Field>>, DatabaseError> {
+        let in_transaction = self.in_transaction();
+        let mut plan = match &mut self.names {
+            Some(names) => names.plan(text, parameters),
+            None => Plan::unnamed(),
+        };
+        let answer = self.send(text, parameters, &mut plan).await;
+        match answer {
+            Err(DatabaseError::Server(error)) if !plan.parse && error.is_stale_name() => {
+                if let Some(names) = &mut self.names {
+                    names.forget(text);
+                }
+                if in_transaction {
+                    return Err(DatabaseError::Server(error));
+                }
+                // It hasn't run: this comes before that.
+                let mut plan = self
+                    .names
+                    .as_mut()
+                    .map_or_else(Plan::unnamed, |names| names.plan(text, parameters));
+                self.send(text, parameters, &mut plan).await
+            }
+            answer => answer,
+        }
+    }
+
+    async fn send(
+        &mut self,
+        text: &str,
+        parameters: &[Parameter],
+        plan: &mut Plan,
+    ) -> Result<Option<Vec<Field>>, DatabaseError> {
         let mut out = BytesMut::new();
-        message::statement(text, parameters, &mut out)?;
+        message::statement(text, parameters, plan, &mut out)?;
         self.state = State::Running {
             in_transaction: self.in_transaction(),
         };
@@ -130,10 +176,36 @@ impl Server {
             match self.message().await? {
                 Message::Columns(fields) => return Ok(Some(fields)),
                 Message::NoColumns => return Ok(None),
-                Message::Other => {}
+                Message::Parsed => {
+                    if let Some(names) = &mut self.names {
+                        names.parsed(text, plan);
+                    }
+                }
+                Message::Setting(..) | Message::Other => {}
                 _ => return Err(self.out_of_step()),
             }
         }
+    }
+
+    /// Whether the server knows tomorrow what it was told a name for today.
+    async fn keeps_names(
+        &mut self,
+        mode: StatementMode,
+        tracked: bool,
+    ) -> Result<bool, DatabaseError> {
+        let process = self.cancel_key.map_or(0, |key| key.process);
+        if mode != StatementMode::Auto || tracked || !mode.may_be_direct(process) {
+            return Ok(mode == StatementMode::Named || mode == StatementMode::Auto && tracked);
+        }
+        // A pooler's server is another process than the one that it speaks of.
+        self.start("SELECT pg_catalog.pg_backend_pid()", &[])
+            .await?;
+        let mut own = None;
+        while let Step::Row(row) = self.next().await? {
+            let value = row.values()?.next().transpose()?.flatten();
+            own = value.and_then(|bytes| Some(i32::from_be_bytes(bytes.try_into().ok()?)));
+        }
+        Ok(own == Some(process))
     }
 
     /// Reads on. After [`Step::Done`], or an error, there is no next.
@@ -147,10 +219,22 @@ impl Server {
                     self.ready(status);
                     return Ok(Step::Done(touched));
                 }
-                Message::Other => {}
+                Message::Setting(..) | Message::Other => {}
                 _ => return Err(self.out_of_step()),
             }
         }
+    }
+
+    /// Whether it answers at all.
+    pub async fn check(&mut self) -> Result<(), DatabaseError> {
+        self.start("SELECT 1", &[]).await?;
+        while let Step::Row(_) = self.next().await? {}
+        Ok(())
+    }
+
+    /// For the next borrower: no message may be larger than `bytes`.
+    pub fn limit_messages(&mut self, bytes: usize) {
+        self.message_limit = bytes.min(MAX_MESSAGE_BYTES);
     }
 
     pub fn in_transaction(&self) -> bool {
@@ -219,7 +303,7 @@ impl Server {
 
     /// The next message; an error of the server's is returned only when the server is ready again, or gone.
     async fn message(&mut self) -> Result<Message, DatabaseError> {
-        match self.wire.message().await {
+        match self.wire.message(self.message_limit).await {
             Ok(Message::Error(error)) => Err(self.recover(error).await),
             Ok(Message::Copy) => {
                 self.state = State::Broken;
@@ -242,7 +326,7 @@ impl Server {
             return DatabaseError::Lost(error.to_string());
         }
         loop {
-            match self.wire.message().await {
+            match self.wire.message(self.message_limit).await {
                 Ok(Message::Ready(status)) => {
                     self.ready(status);
                     break;
@@ -315,9 +399,9 @@ impl Wire {
     }
 
     /// The next message. Dropping the future loses nothing that has arrived.
-    pub async fn message(&mut self) -> Result<Message, DatabaseError> {
+    pub async fn message(&mut self, limit: usize) -> Result<Message, DatabaseError> {
         loop {
-            if let Some(message) = Message::take(&mut self.inbox)? {
+            if let Some(message) = Message::take(&mut self.inbox, limit)? {
                 return Ok(message);
             }
             if self.inbox.capacity() - self.inbox.len() < READ_BYTES / 4 {

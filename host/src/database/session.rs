@@ -12,6 +12,7 @@ use super::message::{Field, Parameter, Row};
 use super::patience::Patience;
 use super::pool::Pool;
 use super::server::Step;
+use super::share::{Held, Share};
 use super::types::{AddedTypes, Column};
 
 /// How long the rows that a guest no longer wants are read on, to save the transaction that they are part of.
@@ -21,6 +22,7 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 #[derive(Clone, Debug)]
 pub struct Session {
     pool: Arc<Pool>,
+    share: Arc<Share>,
     /// How long a statement may take, its rows included.
     limit: Duration,
     transaction: Arc<Mutex<Transaction>>,
@@ -41,6 +43,8 @@ pub struct Answer {
     /// Known even if there is no row. Empty for a statement that returns none, such as an INSERT.
     pub columns: Vec<Column>,
     pub rows: Vec<Row>,
+    /// Lives for as long as the host holds the rows.
+    pub held: Held,
     /// `None`: that was all, and the connection is free again.
     pub rest: Option<Rest>,
 }
@@ -50,6 +54,7 @@ pub struct Answer {
 #[derive(Debug)]
 pub struct Rest {
     running: Option<Running>,
+    share: Arc<Share>,
     patience: Patience,
     /// Waits until the rows before it have been taken.
     failed: Option<DatabaseError>,
@@ -77,9 +82,10 @@ struct Running {
 
 impl Session {
     /// A statement that takes longer than `limit` is given up.
-    pub fn new(pool: Arc<Pool>, limit: Duration) -> Self {
+    pub fn new(pool: Arc<Pool>, share: Arc<Share>, limit: Duration) -> Self {
         Self {
             pool,
+            share,
             limit,
             transaction: Arc::default(),
             streaming: watch::Sender::new(false),
@@ -108,7 +114,7 @@ impl Session {
                 }
             }
         };
-        Patience::new(self.limit).wait(run).await
+        self.watched(Patience::new(self.limit).wait(run).await)
     }
 
     /// Runs a statement for its rows: the answer holds as many as the budget allows, and the rest can be asked for.
@@ -128,7 +134,8 @@ impl Session {
             let columns = self.columns(&fields, lease, ended).await?;
             Ok((running, columns, rows, ended))
         };
-        let (running, columns, rows, ended) = patience.wait(run).await?;
+        let (running, columns, rows, ended) = self.watched(patience.wait(run).await)?;
+        let held = self.share.hold(&rows)?;
         let rest = if ended {
             running.end()?;
             None
@@ -138,6 +145,7 @@ impl Session {
             }
             Some(Rest {
                 running: Some(running),
+                share: Arc::clone(&self.share),
                 patience,
                 failed: None,
             })
@@ -145,8 +153,14 @@ impl Session {
         Ok(Answer {
             columns,
             rows,
+            held,
             rest,
         })
+    }
+
+    /// The pool learns from what failed.
+    fn watched<T>(&self, answer: Result<T, DatabaseError>) -> Result<T, DatabaseError> {
+        answer.inspect_err(|error| self.pool.saw(error))
     }
 
     async fn begin(&self, text: &str) -> Result<Running, DatabaseError> {
@@ -170,7 +184,9 @@ impl Session {
             }
             Transaction::None => {
                 drop(place);
-                (self.pool.lease(self.limit).await?, None)
+                let mut lease = self.pool.lease(&self.share, self.limit).await?;
+                lease.limit_messages(self.share.buffer());
+                (lease, None)
             }
         };
         Ok(Running {
@@ -196,7 +212,12 @@ impl Session {
         let rows = if ended {
             lease.rows(&look_up).await?
         } else {
-            self.pool.lease(self.limit).await?.rows(&look_up).await?
+            // Beside the function's quota: it has its connection already, and may have no more.
+            self.pool
+                .get(self.limit, None)
+                .await?
+                .rows(&look_up)
+                .await?
         };
         types.learn(&unknown, &rows)?;
         types
@@ -209,7 +230,18 @@ impl Session {
 
 impl Rest {
     /// More rows; none at the end. An error comes after the rows that came before it.
-    pub async fn next(&mut self, budget: Budget) -> Result<Vec<Row>, DatabaseError> {
+    pub async fn next(&mut self, budget: Budget) -> Result<(Vec<Row>, Held), DatabaseError> {
+        let rows = self.read(budget).await?;
+        match self.share.hold(&rows) {
+            Ok(held) => Ok((rows, held)),
+            Err(error) => {
+                drop(self.finish());
+                Err(error)
+            }
+        }
+    }
+
+    async fn read(&mut self, budget: Budget) -> Result<Vec<Row>, DatabaseError> {
         let mut rows = Vec::new();
         let Some(running) = &mut self.running else {
             return self.failed.take().map_or(Ok(rows), Err);
@@ -222,7 +254,9 @@ impl Rest {
             Ok(false) => return Ok(rows),
             Ok(true) => self.end(),
             Err(error) => {
-                drop(self.finish());
+                if let Some(running) = self.finish() {
+                    running.session.pool.saw(&error);
+                }
                 Err(error)
             }
         };

@@ -5,6 +5,7 @@ use postgres_protocol::authentication::md5_hash;
 use postgres_protocol::authentication::sasl::{ChannelBinding, SCRAM_SHA_256, ScramSha256};
 use postgres_protocol::message::frontend;
 
+use super::MAX_MESSAGE_BYTES;
 use super::address::Address;
 use super::error::DatabaseError;
 use super::message::{Message, TransactionStatus};
@@ -19,11 +20,20 @@ const SASL: u32 = 10;
 const SASL_CONTINUE: u32 = 11;
 const SASL_FINAL: u32 = 12;
 
-/// Logs in over a new connection. Returns the key with which its statements can be cancelled.
-pub(super) async fn log_in(
-    wire: &mut Wire,
-    address: &Address,
-) -> Result<Option<CancelKey>, DatabaseError> {
+/// PgBouncer tells this from 1.26 on: how many named statements it keeps track of.
+const TRACKED: &str = "pgbouncer.max_prepared_statements";
+
+/// What a server says of itself when it lets us in.
+#[derive(Debug, Default)]
+pub(super) struct Welcome {
+    /// With it a statement can be cancelled.
+    pub cancel_key: Option<CancelKey>,
+    /// It is a pooler that knows named statements.
+    pub tracks_statements: bool,
+}
+
+/// Logs in over a new connection.
+pub(super) async fn log_in(wire: &mut Wire, address: &Address) -> Result<Welcome, DatabaseError> {
     let mut parameters = vec![
         ("client_encoding", "UTF8"),
         ("user", address.user.as_str()),
@@ -42,16 +52,20 @@ pub(super) async fn log_in(
     wire.write(&out).await?;
 
     let mut scram: Option<ScramSha256> = None;
-    let mut cancel_key = None;
+    let mut welcome = Welcome::default();
     loop {
-        let (code, body) = match wire.message().await? {
+        let (code, body) = match wire.message(MAX_MESSAGE_BYTES).await? {
             Message::Authentication(code, body) => (code, body),
             Message::CancelKey { process, secret } => {
-                cancel_key = Some(CancelKey { process, secret });
+                welcome.cancel_key = Some(CancelKey { process, secret });
                 continue;
             }
-            Message::Error(error) => return Err(DatabaseError::Connect(error.to_string())),
-            Message::Ready(TransactionStatus::Idle) => return Ok(cancel_key),
+            Message::Setting(name, value) => {
+                welcome.tracks_statements |= name == TRACKED && value != "0";
+                continue;
+            }
+            Message::Error(error) => return Err(DatabaseError::Refused(Box::new(error))),
+            Message::Ready(TransactionStatus::Idle) => return Ok(welcome),
             Message::Other => continue,
             _ => return Err(refused("the server sent an unexpected message")),
         };

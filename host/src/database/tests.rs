@@ -10,7 +10,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
 use super::pool::Pool;
-use super::{Address, Budget, DatabaseError, Pools, Session, Settings};
+use super::{Address, Budget, DatabaseError, Pools, Session, Share};
+use crate::manifest::PoolSettings;
 use crate::telemetry::DatabaseMetrics;
 use crate::telemetry::database::{PoolLoad, PoolSize};
 
@@ -38,6 +39,11 @@ struct Server {
     /// Statements `ROWS`, and pieces of their answers.
     asked: AtomicUsize,
     sent: AtomicUsize,
+}
+
+/// Enough for every test.
+fn share() -> Arc<Share> {
+    Arc::new(Share::new(10, LONG, usize::MAX))
 }
 
 fn frame(tag: u8, body: &[u8]) -> Vec<u8> {
@@ -74,7 +80,12 @@ impl Server {
             "host=127.0.0.1 port={} user=u dbname=d",
             self.address.port()
         );
-        Pools::new(Settings::default(), metrics)
+        // None is made that nobody asks for.
+        let settings = PoolSettings {
+            min_idle: 0,
+            ..PoolSettings::default()
+        };
+        Pools::new(settings, metrics)
             .pool(Address::parse(&address).unwrap())
             .unwrap()
     }
@@ -198,7 +209,7 @@ async fn give_up_after(server: &Server, session: &Session, pieces: usize) {
 async fn a_statement_given_up_anywhere_leaves_a_clean_connection() {
     let server = Server::start().await;
     let pool = server.pool();
-    let session = Session::new(Arc::clone(&pool), LONG);
+    let session = Session::new(Arc::clone(&pool), share(), LONG);
     session.execute("FAIL", &[]).await.unwrap_err();
     for pieces in 0..PIECES {
         give_up_after(&server, &session, pieces).await;
@@ -214,7 +225,7 @@ async fn a_statement_given_up_anywhere_leaves_a_clean_connection() {
 async fn a_statement_that_goes_on_is_cancelled_after_a_while() {
     let server = Server::start().await;
     let pool = server.pool();
-    give_up_after(&server, &Session::new(Arc::clone(&pool), LONG), 5).await;
+    give_up_after(&server, &Session::new(Arc::clone(&pool), share(), LONG), 5).await;
     until(|| pool.size() == load(0, 0)).await;
     assert_eq!(server.counts(), (1, 1));
 }
@@ -224,7 +235,7 @@ async fn a_statement_given_up_in_a_transaction_ends_it_at_once() {
     for pieces in 0..PIECES {
         let server = Server::start().await;
         let pool = server.pool();
-        let session = Session::new(Arc::clone(&pool), LONG);
+        let session = Session::new(Arc::clone(&pool), share(), LONG);
         session.execute("BEGIN", &[]).await.unwrap();
         give_up_after(&server, &session, pieces).await;
         // Its answer would come now, but nobody waits for that.
@@ -243,7 +254,7 @@ async fn a_transaction_given_up_between_statements_is_rolled_back_and_its_connec
     let server = Server::start().await;
     let pool = server.pool();
     for last in ["BEGIN", "FAIL"] {
-        let session = Session::new(Arc::clone(&pool), LONG);
+        let session = Session::new(Arc::clone(&pool), share(), LONG);
         session.execute("BEGIN", &[]).await.unwrap();
         _ = session.execute(last, &[]).await;
         drop(session);
@@ -255,7 +266,7 @@ async fn a_transaction_given_up_between_statements_is_rolled_back_and_its_connec
 #[tokio::test]
 async fn an_error_of_the_statements_own_keeps_the_transaction() {
     let server = Server::start().await;
-    let session = Session::new(server.pool(), LONG);
+    let session = Session::new(server.pool(), share(), LONG);
     session.execute("BEGIN", &[]).await.unwrap();
     for _ in 0..2 {
         let failed = session.query("FAIL", &[], ALL).await.unwrap_err();
@@ -273,7 +284,7 @@ async fn an_error_of_the_statements_own_keeps_the_transaction() {
 #[tokio::test]
 async fn nobody_waits_for_a_stream_and_a_dropped_one_blocks_nobody() {
     let server = Server::start().await;
-    let session = Session::new(server.pool(), LONG);
+    let session = Session::new(server.pool(), share(), LONG);
     session.execute("BEGIN", &[]).await.unwrap();
     let asking = session.clone();
     let streaming = tokio::spawn(async move { asking.query("ROWS", &[], FEW).await });
@@ -301,7 +312,7 @@ async fn nobody_waits_for_a_stream_and_a_dropped_one_blocks_nobody() {
 async fn a_statements_time_has_an_end() {
     let server = Server::start().await;
     let limit = Duration::from_millis(100);
-    let session = Session::new(server.pool(), limit);
+    let session = Session::new(server.pool(), share(), limit);
     let late = Some(DatabaseError::Deadline(limit));
     assert_eq!(session.execute("ROWS", &[]).await.err(), late);
     until(|| session.pool().size() == load(0, 0)).await;
@@ -309,11 +320,11 @@ async fn a_statements_time_has_an_end() {
 
     // Rows that came in time are not lost to those that didn't.
     let server = Server::start().await;
-    let session = Session::new(server.pool(), Duration::from_secs(1));
+    let session = Session::new(server.pool(), share(), Duration::from_secs(1));
     server.permits.add_permits(PIECES - 4);
     let answer = session.query("ROWS", &[], FEW).await.unwrap();
     let mut rest = answer.rest.unwrap();
-    let rows = rest.next(ALL).await.unwrap();
+    let (rows, _held) = rest.next(ALL).await.unwrap();
     assert_eq!(answer.rows.len() + rows.len(), ROWS);
     assert!(!rest.has_ended());
     let late = rest.next(ALL).await.unwrap_err();
@@ -335,7 +346,7 @@ fn a_runtime_that_ends_takes_its_statements_with_it() {
             let pool = server.pool();
             (server, pool)
         });
-        let session = Session::new(Arc::clone(&pool), LONG);
+        let session = Session::new(Arc::clone(&pool), share(), LONG);
         let mut asked = Box::pin(async move { session.query("ROWS", &[], ALL).await });
         runtime.block_on(async {
             let begun = tokio::time::timeout(Duration::from_millis(100), &mut asked);

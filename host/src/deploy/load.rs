@@ -106,6 +106,7 @@ impl Loader {
                 environment: function.environment.clone(),
                 files,
                 allowed_hosts: Arc::new(function.allowed_hosts.clone()),
+                share: Arc::new(self.pools.share(&function.limits)),
                 pools: Arc::clone(&self.pools),
                 database_metrics: self.telemetry.database.for_function(id),
                 business_metrics: self

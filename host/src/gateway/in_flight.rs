@@ -97,6 +97,10 @@ impl InFlight {
         match handled {
             Some(Ok(response)) => self.respond(response, &method, deadline, sleep).await,
             None => self.fail(Some(Reason::Timeout), Problem::Timeout),
+            // The function passed on what the database did to it.
+            Some(Err(HandleError::Guest(_))) if self.ticket.database_failed() => {
+                self.fail(Some(Reason::Database), Problem::DatabaseUnavailable)
+            }
             Some(Err(error)) => {
                 let (reason, problem) = verdict(&error);
                 if !matches!(error, HandleError::Ended(_)) {

@@ -9,7 +9,7 @@ use super::Body;
 use super::rates::TooMany;
 use crate::problem;
 
-/// Seconds that a client should wait before it tries again after an overload.
+/// Seconds that a client should wait before it tries again after an overload, or while the database is away.
 const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("1");
 
 /// The host's own answers.
@@ -24,6 +24,8 @@ pub enum Problem {
     /// A preflight from where no page may call the functions.
     OriginNotAllowed,
     FunctionFailed,
+    /// The function failed, since its database did.
+    DatabaseUnavailable,
     CpuLimit,
     MemoryLimit,
     Overloaded,
@@ -78,6 +80,12 @@ impl Problem {
                 "Function failed",
                 "The function failed. Give the operator the X-Request-Id.",
             ),
+            Self::DatabaseUnavailable => (
+                S::SERVICE_UNAVAILABLE,
+                "database-unavailable",
+                "Database unavailable",
+                "The function can't get an answer from its database now.",
+            ),
             Self::CpuLimit => (
                 S::GATEWAY_TIMEOUT,
                 "cpu-limit",
@@ -123,7 +131,7 @@ impl Problem {
             Self::MethodNotAllowed(allow) => {
                 headers.insert(ALLOW, allow);
             }
-            Self::Overloaded => {
+            Self::Overloaded | Self::DatabaseUnavailable => {
                 headers.insert(RETRY_AFTER, RETRY_AFTER_SECONDS);
             }
             Self::RateLimited(seconds) => {

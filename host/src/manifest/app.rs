@@ -11,6 +11,7 @@ use super::hosts::AllowedHosts;
 use super::limits::Limits;
 use super::metrics::MetricDeclaration;
 use super::origins::AllowedOrigins;
+use super::pool::PoolSettings;
 use super::rates::RateLimit;
 use super::routes::RoutePattern;
 use super::secret::Secret;
@@ -43,6 +44,8 @@ pub struct AppSettings {
     pub cors_origins: Option<AllowedOrigins>,
     /// How users are told apart, for rate limits.
     pub identity: Option<Identity>,
+    /// The functions' connections to each database.
+    pub pool: PoolSettings,
 }
 
 /// `identity`: whose token a request carries.

@@ -20,6 +20,10 @@ pub const CONCURRENCY_RANGE: RangeInclusive<u64> = 1..=10_000;
 /// 0 is no queue: a request beyond `max_concurrency` is refused at once.
 pub const QUEUE_RANGE: RangeInclusive<u64> = 0..=100_000;
 pub const BODY_RANGE: RangeInclusive<u64> = 1..=GIB;
+pub const DB_QUOTA_RANGE: RangeInclusive<u64> = 1..=1_000;
+pub const DB_WAIT_RANGE: RangeInclusive<Duration> =
+    Duration::from_millis(1)..=Duration::from_secs(60);
+pub const DB_BUFFER_RANGE: RangeInclusive<u64> = 64 * KIB..=4 * GIB;
 pub const REUSE_REQUESTS_RANGE: RangeInclusive<u64> = 1..=1_000_000_000;
 pub const REUSE_CONCURRENT_RANGE: RangeInclusive<u64> = 1..=1_000;
 pub const IDLE_RANGE: RangeInclusive<Duration> = Duration::from_millis(10)..=HOUR;
@@ -38,6 +42,12 @@ pub struct Limits {
     pub queue: usize,
     /// Bytes of a request's body; beyond it the host answers 413.
     pub max_body: u64,
+    /// Database connections that the function may hold at the same time; `None`: four of five in the pool.
+    pub db_quota: Option<usize>,
+    /// How long a statement waits for a connection.
+    pub db_wait: Duration,
+    /// Bytes of rows that the host holds for the function, over all its statements.
+    pub db_buffer: u64,
     pub instance_reuse: InstanceReuse,
 }
 
@@ -63,6 +73,9 @@ impl Default for Limits {
             max_concurrency: 128,
             queue: 2048,
             max_body: 256 * KIB,
+            db_quota: None,
+            db_wait: Duration::from_secs(3),
+            db_buffer: 128 * MIB,
             instance_reuse: InstanceReuse::default(),
         }
     }

@@ -9,6 +9,7 @@ use super::document::{Document, Item, Section};
 use super::error::ManifestErrors;
 use super::inputs::Inputs;
 use super::origins::AllowedOrigins;
+use super::pool::PoolSettings;
 use super::trigger;
 use super::variables::Variables;
 
@@ -159,6 +160,9 @@ fn read_application(mut section: Section<'_>, variables: &Variables, app: &mut A
         app.settings.identity = settings
             .table("identity")
             .and_then(|section| read_identity(section, variables));
+        if let Some(pool) = settings.table("pool") {
+            app.settings.pool = PoolSettings::read(pool);
+        }
         if let Some(rules) = settings.table("variables") {
             variables.check(&rules);
         }

@@ -8,6 +8,9 @@
 //! | `max_concurrency` | `128` | requests that run at the same time | 1 - 10000 |
 //! | `queue` | `2048` | requests that wait for a place; 0 is no queue; beyond it: 503 | 0 - 100000 |
 //! | `max_body_size` | `"256KiB"` | a request's body, as `memory_limit`; beyond it: 413 | 1B - 1GiB |
+//! | `db_quota` | 4/5 of the pool | database connections that the function may hold at the same time | 1 - 1000 |
+//! | `db_wait` | `"3s"` | how long a statement waits for a connection; then SQLSTATE 53300 | 1ms - 1m |
+//! | `db_buffer` | `"128MiB"` | rows that the host holds for the function, over all its statements; beyond it: SQLSTATE 53200 | 64KiB - 4GiB |
 //! | `instance_reuse` | `{}` | `false` is a new instance for each request; a table may set the next three | |
 //! | `instance_reuse.max_requests` | `1000` | requests in the life of an instance | 1 - 1000000000 |
 //! | `instance_reuse.max_concurrent` | `1` | requests at the same time in one instance | 1 - 1000 |
@@ -117,6 +120,15 @@ fn read_limits(section: &mut Section<'_>) -> Limits {
             default.max_concurrency,
         ),
         queue: count(section, "queue", &limits::QUEUE_RANGE, default.queue),
+        db_quota: optional_count(section, "db_quota", &limits::DB_QUOTA_RANGE, "20"),
+        db_wait: section
+            .take("db_wait")
+            .and_then(|item| duration(&item, &limits::DB_WAIT_RANGE))
+            .unwrap_or(default.db_wait),
+        db_buffer: section
+            .take("db_buffer")
+            .and_then(|item| size(&item, &limits::DB_BUFFER_RANGE))
+            .unwrap_or(default.db_buffer),
         instance_reuse: section
             .take("instance_reuse")
             .map_or(default.instance_reuse, |item| read_reuse(&item)),
@@ -176,21 +188,27 @@ fn read_every(item: &Item<'_>, methods: Option<&[http::Method]>) -> Option<Durat
     duration(item, &EVERY_RANGE)
 }
 
-/// A count with a default; the ranges stay far below what `usize` holds.
+/// A count with a default.
 pub(super) fn count(
     section: &mut Section<'_>,
     key: &'static str,
     range: &RangeInclusive<u64>,
     default: usize,
 ) -> usize {
-    let number = section.take(key).and_then(|item| {
-        within(&item, item.unsigned(&default.to_string())?, range, |n| {
-            n.to_string()
-        })
-    });
-    number
-        .and_then(|number| usize::try_from(number).ok())
-        .unwrap_or(default)
+    optional_count(section, key, range, &default.to_string()).unwrap_or(default)
+}
+
+/// The ranges stay far below what `usize` holds.
+fn optional_count(
+    section: &mut Section<'_>,
+    key: &'static str,
+    range: &RangeInclusive<u64>,
+    example: &str,
+) -> Option<usize> {
+    let item = section.take(key)?;
+    let number = item.unsigned(example)?;
+    let number = within(&item, number, range, |n| n.to_string())?;
+    usize::try_from(number).ok()
 }
 
 fn size(item: &Item<'_>, range: &RangeInclusive<u64>) -> Option<u64> {

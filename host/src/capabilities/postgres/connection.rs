@@ -8,11 +8,8 @@ use super::{
     Column, DbValue, Error, Observer, ParameterValue, Postgres, PostgresView, RowSet, params,
     values,
 };
-use crate::database::{DatabaseError, Session};
+use crate::database::Session;
 use crate::telemetry::database::Outcome;
-
-/// The largest result of a `query` in one piece, in bytes as the server sends it. As in Spin. A stream has no such limit.
-const MAX_RESULT_BYTES: usize = 128 * 1024 * 1024;
 
 /// Clones are the same connection.
 #[derive(Clone, Debug)]
@@ -86,7 +83,8 @@ impl Connection {
                 None
             }
         };
-        Ok((columns, Outbox { rows, more }))
+        let held = answer.held;
+        Ok((columns, Outbox { rows, held, more }))
     }
 }
 
@@ -106,20 +104,14 @@ impl HostConnection for PostgresView<'_> {
     ) -> wasmtime::Result<Result<RowSet, Error>> {
         let connection = self.table.get(&connection)?.clone();
         let collected = async {
-            let (columns, Outbox { mut rows, mut more }) =
-                connection.query(statement, parameters).await?;
-            let mut bytes = 0;
-            while let Some(rest) = more.take() {
-                let (batch, size, next) = rest.next().await?;
-                bytes += size;
-                if bytes > MAX_RESULT_BYTES {
-                    return Err(super::error::to_guest(DatabaseError::TooLarge(
-                        MAX_RESULT_BYTES,
-                    )));
-                }
-                rows.extend(batch);
-                more = next;
+            let (columns, mut outbox) = connection.query(statement, parameters).await?;
+            while let Some(more) = outbox.more.take() {
+                let next = more.next().await?;
+                outbox.rows.extend(next.rows);
+                outbox.held.join(next.held);
+                outbox.more = next.more;
             }
+            let Outbox { rows, .. } = outbox;
             Ok(RowSet { columns, rows })
         };
         Ok(collected.await)

@@ -7,6 +7,9 @@ use crate::telemetry::database::Outcome;
 /// SQLSTATE `too_many_connections`: what a guest sees when no connection was free in time.
 const TOO_MANY_CONNECTIONS: &str = "53300";
 
+/// SQLSTATE `out_of_memory`: what a guest sees that has asked for more rows than the host holds for it.
+const OUT_OF_MEMORY: &str = "53200";
+
 /// SQLSTATE `feature_not_supported`: what a pool can't do.
 const NOT_SUPPORTED: &str = "0A000";
 
@@ -24,12 +27,16 @@ pub(super) fn to_guest(error: DatabaseError) -> Error {
         DatabaseError::Server(server) => {
             Error::QueryFailed(QueryError::DbError(db_error(*server, text)))
         }
-        DatabaseError::PoolTimeout(_) => hosts_own(TOO_MANY_CONNECTIONS, text, NOT_SENT),
+        DatabaseError::PoolTimeout(_) | DatabaseError::QuotaTimeout { .. } => {
+            hosts_own(TOO_MANY_CONNECTIONS, text, NOT_SENT)
+        }
+        DatabaseError::BufferFull(_) => hosts_own(OUT_OF_MEMORY, text, GIVEN_UP),
         DatabaseError::Session { .. } => hosts_own(NOT_SUPPORTED, text, NOT_SENT),
         DatabaseError::Deadline(_) => hosts_own(QUERY_CANCELED, text, GIVEN_UP),
         DatabaseError::Address(_)
         | DatabaseError::TooManyPools
         | DatabaseError::Connect(_)
+        | DatabaseError::Refused(_)
         | DatabaseError::Lost(_)
         | DatabaseError::TransactionLost => Error::ConnectionFailed(text),
         DatabaseError::TooLarge(_) | DatabaseError::Copy => {
@@ -69,11 +76,14 @@ fn db_error(error: ServerError, as_text: String) -> DbError {
 
 pub(super) fn outcome(error: &DatabaseError) -> Outcome {
     match error {
-        DatabaseError::PoolTimeout(_) | DatabaseError::Deadline(_) => Outcome::Timeout,
+        DatabaseError::PoolTimeout(_)
+        | DatabaseError::QuotaTimeout { .. }
+        | DatabaseError::Deadline(_) => Outcome::Timeout,
         DatabaseError::Server(server) if server.code == QUERY_CANCELED => Outcome::Timeout,
-        DatabaseError::Connect(_) | DatabaseError::Lost(_) | DatabaseError::TransactionLost => {
-            Outcome::Unavailable
-        }
+        DatabaseError::Connect(_)
+        | DatabaseError::Refused(_)
+        | DatabaseError::Lost(_)
+        | DatabaseError::TransactionLost => Outcome::Unavailable,
         _ => Outcome::Error,
     }
 }

@@ -31,7 +31,7 @@ use crate::capabilities::bindings::spin::postgres::postgres::{
     Column, DbDataType, DbError, DbValue, Error, Interval, ParameterValue, QueryError,
     RangeBoundKind, RowSet,
 };
-use crate::database::{Address, DatabaseError, Pools, Session};
+use crate::database::{Address, DatabaseError, Pools, Session, Share};
 use crate::manifest::AllowedHosts;
 use crate::telemetry::database::{FunctionDatabaseMetrics, Outcome, Statement};
 
@@ -45,6 +45,7 @@ const STATEMENT_SHARE: f64 = 0.8;
 #[derive(Clone, Debug)]
 pub struct PostgresCtx {
     pools: Arc<Pools>,
+    share: Arc<Share>,
     allowed: Arc<AllowedHosts>,
     statement_limit: Duration,
     observer: Observer,
@@ -89,6 +90,7 @@ impl PostgresCtx {
     /// statement's own fault, such as a constraint that it violates. `timeout` is the function's, for a whole request.
     pub fn new(
         pools: Arc<Pools>,
+        share: Arc<Share>,
         allowed: Arc<AllowedHosts>,
         timeout: Duration,
         metrics: FunctionDatabaseMetrics,
@@ -96,6 +98,7 @@ impl PostgresCtx {
     ) -> Self {
         Self {
             pools,
+            share,
             allowed,
             statement_limit: timeout.mul_f64(STATEMENT_SHARE),
             observer: Observer { metrics, failed },
@@ -131,7 +134,8 @@ impl PostgresCtx {
             }
         }
         let pool = self.pools.pool(address)?;
-        Ok(Ok(Session::new(pool, self.statement_limit)))
+        let share = Arc::clone(&self.share);
+        Ok(Ok(Session::new(pool, share, self.statement_limit)))
     }
 }
 

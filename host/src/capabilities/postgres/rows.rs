@@ -11,7 +11,7 @@ use wasmtime::StoreContextMut;
 use wasmtime::component::{Destination, StreamProducer, StreamResult, VecBuffer};
 
 use super::{DbValue, Error, Observer, values};
-use crate::database::{Budget, Column, Rest};
+use crate::database::{Budget, Column, Held, Rest};
 use crate::telemetry::database::{Outcome, Statement};
 
 /// What is held of one result at a time.
@@ -26,6 +26,8 @@ type Row = Vec<DbValue>;
 #[derive(Debug)]
 pub(super) struct Outbox {
     pub rows: Vec<Row>,
+    /// The rows' part of what the host holds for the function.
+    pub held: Held,
     pub more: Option<More>,
 }
 
@@ -35,7 +37,7 @@ pub(super) struct More {
     columns: Vec<Column>,
     rest: Rest,
     observer: Observer,
-    statement: Option<Statement>,
+    statement: Statement,
 }
 
 /// Gives rows to a guest that reads a stream, and the outcome to the future beside it.
@@ -53,43 +55,49 @@ enum State {
 // === impl More ===
 
 impl More {
-    pub fn new(columns: Vec<Column>, rest: Rest, observer: Observer, statement: Statement) -> Self {
+    pub fn new(
+        columns: Vec<Column>,
+        rest: Rest,
+        observer: Observer,
+        mut statement: Statement,
+    ) -> Self {
+        statement.dropped_counts_as(Outcome::Ok);
         Self {
             columns,
             rest,
             observer,
-            statement: Some(statement),
+            statement,
         }
     }
 
-    /// The next rows, their size in bytes, and what comes after them.
-    pub async fn next(mut self) -> Result<(Vec<Row>, usize, Option<Self>), Error> {
-        let Some(statement) = self.statement.take() else {
-            return Ok((Vec::new(), 0, None));
-        };
-        let rows = match self.rest.next(BATCH).await {
+    /// The next rows, and what comes after them.
+    pub async fn next(self) -> Result<Outbox, Error> {
+        let Self {
+            columns,
+            mut rest,
+            observer,
+            mut statement,
+        } = self;
+        statement.dropped_counts_as(Outcome::Timeout);
+        let (rows, held) = match rest.next(BATCH).await {
             Ok(rows) => rows,
-            Err(error) => return Err(self.observer.failed(statement, error)),
+            Err(error) => return Err(observer.failed(statement, error)),
         };
-        let size = rows.iter().map(crate::database::Row::size).sum();
-        let converted = match values::rows(&self.columns, &rows) {
+        let converted = match values::rows(&columns, &rows) {
             Ok(converted) => converted,
-            Err(error) => return Err(self.observer.unconvertible(statement, error)),
+            Err(error) => return Err(observer.unconvertible(statement, error)),
         };
-        if self.rest.has_ended() {
+        let more = if rest.has_ended() {
             statement.end(Outcome::Ok);
-            return Ok((converted, size, None));
-        }
-        self.statement = Some(statement);
-        Ok((converted, size, Some(self)))
-    }
-}
-
-impl Drop for More {
-    fn drop(&mut self) {
-        if let Some(statement) = self.statement.take() {
-            statement.end(Outcome::Ok);
-        }
+            None
+        } else {
+            Some(Self::new(columns, rest, observer, statement))
+        };
+        Ok(Outbox {
+            rows: converted,
+            held,
+            more,
+        })
     }
 }
 
@@ -133,7 +141,8 @@ impl<D> StreamProducer<D> for RowProducer {
         loop {
             match std::mem::replace(&mut self.state, State::Ended) {
                 State::Outbox(outbox) => {
-                    let Outbox { rows, more } = *outbox;
+                    // What is handed over counts no more: the guest's own memory is what it takes.
+                    let Outbox { rows, more, .. } = *outbox;
                     let ended = match more {
                         Some(more) => {
                             self.state = State::Fetching(fetch(more).boxed());
@@ -173,6 +182,5 @@ impl<D> StreamProducer<D> for RowProducer {
 }
 
 async fn fetch(more: More) -> Result<Box<Outbox>, Error> {
-    let (rows, _, more) = more.next().await?;
-    Ok(Box::new(Outbox { rows, more }))
+    Ok(Box::new(more.next().await?))
 }

@@ -8,6 +8,7 @@ mod hosts;
 mod metrics;
 mod origins;
 mod our_manifest;
+mod pool;
 mod rates;
 mod routes;
 mod settings;

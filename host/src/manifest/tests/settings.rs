@@ -27,6 +27,9 @@ fn the_defaults_are_those_of_the_table() {
         max_concurrency: 128,
         queue: 2048,
         max_body: 256 * 1024,
+        db_quota: None,
+        db_wait: Duration::from_secs(3),
+        db_buffer: 128 << 20,
         instance_reuse: reuse,
     };
     assert_eq!(f.limits, expected);
@@ -37,7 +40,7 @@ fn the_defaults_are_those_of_the_table() {
 #[test]
 fn every_limit_can_be_set() {
     let f = function(&tool(
-        "memory_limit = 2097152\ntimeout = \"90s\"\ncpu_limit = \"20ms\"\nmax_concurrency = 1\nqueue = 0\nmax_body_size = \"1MB\"\ninstance_reuse = { max_requests = 5, max_concurrent = 2, idle_timeout = \"1m\" }\nmethods = [\"GET\", \"DELETE\"]",
+        "memory_limit = 2097152\ntimeout = \"90s\"\ncpu_limit = \"20ms\"\nmax_concurrency = 1\nqueue = 0\nmax_body_size = \"1MB\"\ndb_quota = 3\ndb_wait = \"250ms\"\ndb_buffer = \"1MiB\"\ninstance_reuse = { max_requests = 5, max_concurrent = 2, idle_timeout = \"1m\" }\nmethods = [\"GET\", \"DELETE\"]",
     ));
     let reuse = InstanceReuse {
         max_requests: 5,
@@ -51,6 +54,9 @@ fn every_limit_can_be_set() {
         max_concurrency: 1,
         queue: 0,
         max_body: 1_000_000,
+        db_quota: Some(3),
+        db_wait: Duration::from_millis(250),
+        db_buffer: 1 << 20,
         instance_reuse: reuse,
     };
     assert_eq!(f.limits, expected);
@@ -106,6 +112,9 @@ fn absurd_values_are_refused_with_their_range() {
         ("memory_limit = \"5GiB\"", "from 1MiB to 4GiB"),
         ("timeout = \"0s\"", "from 10ms to 1h"),
         ("timeout = \"2h\"", "from 10ms to 1h"),
+        ("db_quota = 0", "from 1 to 1000"),
+        ("db_wait = \"2m\"", "from 1ms to 1m"),
+        ("db_buffer = \"1KiB\"", "from 64KiB to 4GiB"),
         ("every = \"999ms\"", "from 1s to 24h"),
         ("every = \"25h\"", "from 1s to 24h"),
         ("cpu_limit = \"5ms\"", "from 10ms to 1h"),

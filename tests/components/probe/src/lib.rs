@@ -172,9 +172,12 @@ async fn handle(request: Request) -> Result<Response<Body>> {
             Err(error) => json_response(&json!({ "error": error.to_string() })),
         },
         "/count" => json_response(&metrics::record(&query)),
-        // With the query `fails`, an error is one of the function too.
+        // With the query `fails`, an error is one of the function too; with `throws`, the function doesn't handle it.
         path if path.starts_with("/pg/") => {
             let told = postgres::run(path, request).await;
+            if query == "throws" && told.get("ok").is_none() {
+                return Err(anyhow!("{told}"));
+            }
             let mut response = json_response(&told)?;
             if query == "fails" && told.get("ok").is_none() {
                 *response.status_mut() = spin_sdk::http::StatusCode::INTERNAL_SERVER_ERROR;
