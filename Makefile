@@ -68,3 +68,11 @@ SEED ?= 1
 .PHONY: plant-day
 plant-day: ## A day of lots and decisions on what `make up` runs: LOTS=20000 SEED=1 ARGS='--mix' (docs/plant-day.md)
 	@$(CARGO) run --release --quiet -p plant-day -- --lots $(LOTS) --seed $(SEED) $(ARGS)
+
+.PHONY: bench
+bench: setup ## Ours beside a native server on the real stack: ARGS='--case get-lot --connections 100' (docs/performance.md)
+	$(CARGO) functions
+	$(CARGO) build --target wasm32-wasip2 --profile component -p hello
+	$(CARGO) build --release -p flowviz -p flowviz-stack
+	$(CARGO) build --release -p flowviz-bench
+	@target/release/flowviz-bench $(ARGS)

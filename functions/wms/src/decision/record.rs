@@ -30,7 +30,7 @@ pub struct Draft {
     /// The lot's `client_id`, for a lot that a device registered.
     lot_client_id: Option<Uuid>,
     qc_gate_id: Option<Uuid>,
-    operator_id: Option<Uuid>,
+    pub operator_id: Option<Uuid>,
     decision: Option<&'static str>,
     notes: Option<String>,
     temperature_c: Option<Celsius>,

@@ -35,7 +35,7 @@ pub struct Draft {
     lot_type: Option<&'static str>,
     production_run_id: Option<Uuid>,
     phase_id: Option<Uuid>,
-    operator_id: Option<Uuid>,
+    pub operator_id: Option<Uuid>,
     weight_kg: Option<Kilograms>,
     temperature_c: Option<Celsius>,
     metadata: Object,

@@ -1,0 +1,82 @@
+//! The command line.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Parser, ValueEnum as _};
+
+use crate::cases::Case;
+use crate::manifest::root;
+use crate::rounds::Rounds;
+
+/// Our host beside a native server that does the same work, on a stack of their own.
+///
+/// Every case at every number of connections: first as many requests as a system can answer (closed loop), then latencies at the same
+/// rate for both. Medians over the rounds, and ratios.
+#[derive(Debug, Parser)]
+#[command(name = "flowviz-bench", version, max_term_width = 120)]
+pub struct Cli {
+    /// Only these cases; may be given several times
+    #[arg(long, value_enum, value_delimiter = ',')]
+    case: Vec<Case>,
+
+    /// Only these numbers of connections
+    #[arg(long, value_delimiter = ',')]
+    connections: Vec<usize>,
+
+    /// Both systems in turn, so many times
+    #[arg(long, env = "BENCH_ROUNDS", default_value_t = 3)]
+    rounds: usize,
+
+    /// Of each measurement, without the warm-up
+    #[arg(long, env = "BENCH_SECONDS", default_value_t = 3.0)]
+    seconds: f64,
+
+    /// Before each measurement, under the same load
+    #[arg(long, default_value_t = 1.0, value_name = "SECONDS")]
+    warm_up: f64,
+
+    /// One round of one second, to see whether it works
+    #[arg(long, conflicts_with_all = ["rounds", "seconds"])]
+    quick: bool,
+
+    /// Where the results are written, as JSON
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+// === impl Cli ===
+
+impl Cli {
+    pub fn rounds(&self) -> Rounds {
+        let or = |given: &[usize], all: &[usize]| {
+            if given.is_empty() {
+                all.to_vec()
+            } else {
+                given.to_vec()
+            }
+        };
+        let cases = match self.case.as_slice() {
+            [] => Case::value_variants(),
+            given => given,
+        };
+        Rounds {
+            cases: cases.to_vec(),
+            connections: or(&self.connections, &[16, 100, 1000]),
+            rounds: if self.quick { 1 } else { self.rounds },
+            warm_up: Duration::from_secs_f64(self.warm_up),
+            time: Duration::from_secs_f64(if self.quick { 1.0 } else { self.seconds }),
+        }
+    }
+
+    pub fn output(&self) -> PathBuf {
+        self.output
+            .clone()
+            .unwrap_or_else(|| self.dir().join("latest.json"))
+    }
+
+    /// For what is made on the way.
+    pub fn dir(&self) -> PathBuf {
+        root().join("target/bench")
+    }
+}

@@ -1,0 +1,48 @@
+//! `flowviz-bench`: starts the stack, measures, tells.
+
+use anyhow::{Context as _, Result};
+use clap::Parser as _;
+use flowviz_bench::cli::Cli;
+use flowviz_bench::environment::Environment;
+use flowviz_bench::manifest;
+use flowviz_bench::plant::Plant;
+use flowviz_bench::process::raise_descriptor_limit;
+use flowviz_bench::report::{Report, ratios, rows};
+use flowviz_bench::server::{HostOptions, Programs};
+
+/// On one thread, since the kernel ends our children with the thread that started them; the load has threads of its own.
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<()> {
+    let cli = Cli::parse();
+    raise_descriptor_limit();
+    let programs = Programs::find(cli.dir())?;
+    let manifest = cli.dir().join("spin.toml");
+    std::fs::write(&manifest, manifest::wms()?).with_context(|| manifest.display().to_string())?;
+
+    let plant = Plant::start(&programs.flowviz).await?;
+    let cache = programs.cache();
+    let options = HostOptions {
+        manifest: &manifest,
+        cache: &cache,
+        first: "/hello",
+        plant: Some(&plant),
+    };
+    let rounds = cli.rounds();
+    let environment = Environment::of(&plant, &rounds).await?;
+    let turns = rounds.run(&plant, &programs, &options).await?;
+    let report = Report {
+        environment,
+        rows: rows(&turns),
+        ratios: ratios(&turns),
+        host: Vec::new(),
+        rounds: turns,
+    };
+    plant.stack.stop().await;
+
+    println!("{}", report.table());
+    let output = cli.output();
+    std::fs::write(&output, serde_json::to_string_pretty(&report)?)
+        .with_context(|| output.display().to_string())?;
+    println!("written to {}", output.display());
+    Ok(())
+}

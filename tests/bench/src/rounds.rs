@@ -1,0 +1,141 @@
+//! The rounds: every case at every number of connections, both systems in turn, and all of it again.
+//!
+//! In a round both systems first show how much they can do (closed loop), and then how long requests take at the same rate, which
+//! both can bear.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use serde::Serialize;
+
+use crate::cases::Case;
+use crate::load::Pace;
+use crate::measure::{Effort, Measurement, measure};
+use crate::plant::Plant;
+use crate::server::{HostOptions, Programs, Server, System};
+
+/// Of what the slower system can do: latencies are taken at a rate that leaves room.
+const SHARE_OF_PEAK: f64 = 0.6;
+
+#[derive(Clone, Debug)]
+pub struct Rounds {
+    pub cases: Vec<Case>,
+    pub connections: Vec<usize>,
+    pub rounds: usize,
+    pub warm_up: Duration,
+    pub time: Duration,
+}
+
+/// What one round found out about one system.
+#[derive(Clone, Debug, Serialize)]
+pub struct Turn {
+    pub case: Case,
+    pub connections: usize,
+    pub system: System,
+    pub round: usize,
+    /// Closed loop.
+    pub peak: Measurement,
+    /// Requests per second of `steady`.
+    pub rate: f64,
+    /// At a rate.
+    pub steady: Measurement,
+}
+
+// === impl Rounds ===
+
+impl Rounds {
+    pub async fn run(
+        &self,
+        plant: &Plant,
+        programs: &Programs,
+        options: &HostOptions<'_>,
+    ) -> Result<Vec<Turn>> {
+        let mut turns = Vec::new();
+        for round in 1..=self.rounds {
+            for case in &self.cases {
+                for connections in &self.connections {
+                    turns.extend(
+                        self.turn(plant, programs, options, (*case, *connections, round))
+                            .await?,
+                    );
+                }
+            }
+            plant.tidy().await?;
+        }
+        Ok(turns)
+    }
+
+    /// With new processes, so that what one case left in memory is not counted for the next.
+    async fn turn(
+        &self,
+        plant: &Plant,
+        programs: &Programs,
+        options: &HostOptions<'_>,
+        (case, connections, round): (Case, usize, usize),
+    ) -> Result<Vec<Turn>> {
+        let native = programs.start_native(plant).await?;
+        let flowviz = programs.start_host(options.clone()).await?;
+        let server = |system| -> &Server {
+            match system {
+                System::Native => &native,
+                System::Flowviz => &flowviz,
+            }
+        };
+        let effort = |pace| Effort {
+            connections,
+            pace,
+            warm_up: self.warm_up,
+            time: self.time,
+        };
+        let name = |system: System, phase| {
+            format!(
+                "{}{connections}{phase}{round}{case}",
+                system.as_str().to_uppercase()
+            )
+        };
+
+        let mut peaks = Vec::new();
+        for system in System::ALL {
+            let peak = measure(
+                plant,
+                server(system),
+                case,
+                effort(Pace::Closed),
+                name(system, "P"),
+            )
+            .await?;
+            eprintln!(
+                "round {round}  {case:<12} {connections:>5}  {system:<8} {:>8.0} req/s  {:>6.0} us CPU  {} errors {:?}",
+                peak.rps, peak.cpu_us_per_request, peak.errors, peak.errors_by
+            );
+            peaks.push((system, peak));
+        }
+        let slower = peaks
+            .iter()
+            .map(|(_, peak)| peak.rps)
+            .fold(f64::INFINITY, f64::min);
+        // A system that answers nothing is asked a little all the same.
+        let rate = (slower * SHARE_OF_PEAK).max(1.0);
+        let mut turns = Vec::new();
+        for (system, peak) in peaks {
+            let steady = measure(
+                plant,
+                server(system),
+                case,
+                effort(Pace::Rate(rate)),
+                name(system, "S"),
+            )
+            .await?;
+            turns.push(Turn {
+                case,
+                connections,
+                system,
+                round,
+                peak,
+                rate,
+                steady,
+            });
+        }
+        Ok(turns)
+    }
+}
