@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use flowviz_stack::{Options, Stack};
-use flowviz_tests::Wms;
+use flowviz_tests::{Wms, promtool_accepts};
 use serde_json::Value;
 
 /// Prometheus scrapes every 10 s, and a rate takes two scrapes.
@@ -83,5 +83,10 @@ async fn prometheus_knows_the_rate_of_each_function() -> Result<()> {
     assert!(seconds > 0.0 && seconds < 10.0, "{seconds}");
     let pool = query(&wms, "flowviz_connection_pool_size{pool=\"flowviz\"}").await?;
     assert_eq!(pool.len(), 2, "busy and idle: {pool:?}");
+    // PgBouncer's own numbers come the same way, and an alert that sums them leaves the console out.
+    let waiting = "sum by (database) (pgbouncer_pools_client_waiting_connections{database!=\"pgbouncer\"}) + on () group_left pgbouncer_up";
+    let waiting = query(&wms, waiting).await?;
+    assert_eq!(waiting.iter().map(value).collect::<Vec<_>>(), [1.0]);
+    promtool_accepts(&wms.host.scrape().await?)?;
     Ok(())
 }

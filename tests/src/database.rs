@@ -24,18 +24,29 @@ pub struct Database {
 
 impl Database {
     pub async fn start() -> Result<Self> {
-        let stack = Stack::start(Options::temporary()).await?;
-        let generous = "timeout = '1m'\ncpu_limit = '1m'\nmax_concurrency = 1000\ndb_quota = 25";
-        let allowed = format!(
-            "allowed_outbound_hosts = [\"postgres://{}\"]\n[component.probe.tool.flowviz]",
-            stack.pgbouncer_host()
-        );
-        let manifest = probes(&[("probe", generous), ("denied", "")])
-            .replace("[component.probe.tool.flowviz]", &allowed);
-        Ok(Self {
-            host: Host::with_manifest(&manifest, HostOptions::default())?,
-            stack,
-        })
+        Self::on(Stack::start(Options::temporary()).await?)
+    }
+
+    /// On a stack that runs already.
+    pub fn on(stack: Stack) -> Result<Self> {
+        let host = Host::with_manifest(&manifest(&stack), HostOptions::default())?;
+        Ok(Self { host, stack })
+    }
+
+    /// The same with a host that asks the database whether it is there, and PgBouncer's console how it is.
+    pub fn watched(stack: Stack) -> Result<Self> {
+        let settings = "[application.tool.flowviz]\ndatabase = \"{{ database_url }}\"\npgbouncer = \"{{ console }}\"\n[variables]\ndatabase_url = { required = true }\nconsole = { default = \"\" }\n";
+        let manifest = manifest(&stack).replacen("[[trigger", &format!("{settings}[[trigger"), 1);
+        let variable = |name: &str, value: String| (format!("SPIN_VARIABLE_{name}"), value);
+        let options = HostOptions {
+            env: vec![
+                variable("DATABASE_URL", stack.app_url().to_string()),
+                variable("CONSOLE", stack.pgbouncer_stats_url().to_string()),
+            ],
+            ..HostOptions::default()
+        };
+        let host = Host::with_manifest(&manifest, options)?;
+        Ok(Self { host, stack })
     }
 
     /// One for all tests that run at the same time and do each other no harm. It ends with the last of them.
@@ -91,4 +102,14 @@ impl Database {
         let rows = answer["ok"]["rows"].clone();
         serde_json::from_value(rows).with_context(|| format!("{statement}: {answer}"))
     }
+}
+
+fn manifest(stack: &Stack) -> String {
+    let generous = "timeout = '1m'\ncpu_limit = '1m'\nmax_concurrency = 1000\ndb_quota = 25";
+    let allowed = format!(
+        "allowed_outbound_hosts = [\"postgres://{}\"]\n[component.probe.tool.flowviz]",
+        stack.pgbouncer_host()
+    );
+    probes(&[("probe", generous), ("denied", "")])
+        .replace("[component.probe.tool.flowviz]", &allowed)
 }

@@ -175,12 +175,16 @@ impl Host {
     }
 
     pub async fn metrics(&self) -> Result<Metrics> {
-        let text = reqwest::get(self.admin_url("/metrics"))
+        Ok(Metrics::parse(&self.scrape().await?))
+    }
+
+    /// `/metrics`, as Prometheus gets it.
+    pub async fn scrape(&self) -> Result<String> {
+        Ok(reqwest::get(self.admin_url("/metrics"))
             .await?
             .error_for_status()?
             .text()
-            .await?;
-        Ok(Metrics::parse(&text))
+            .await?)
     }
 
     /// Waits until `/readyz` answers with this status.

@@ -51,6 +51,10 @@ impl Wms {
                 variable("DATABASE_URL", stack.app_url().to_string()),
                 variable("DATABASE_HOST", stack.pgbouncer_host()),
                 variable(
+                    "PGBOUNCER_STATS_URL",
+                    stack.pgbouncer_stats_url().to_string(),
+                ),
+                variable(
                     "JWT_SECRET",
                     "only for tests: thirty-two bytes at least".to_owned(),
                 ),

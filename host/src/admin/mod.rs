@@ -6,6 +6,7 @@
 //! | `GET /livez` | 200 while the process runs |
 //! | `GET /readyz` | 200 while requests can be served; 503 with the reasons while the database doesn't answer, and while draining |
 
+mod pooler;
 mod readiness;
 
 use std::convert::Infallible;
@@ -23,6 +24,7 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tracing::{debug, warn};
 
+pub use pooler::PoolerWatch;
 pub use readiness::Readiness;
 
 use crate::gateway::Activity;

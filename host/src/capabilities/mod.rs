@@ -29,7 +29,7 @@ pub use postgres::PostgresCtx;
 
 use crate::database::{Pools, Share};
 use crate::manifest::{AllowedHosts, FunctionId, Secret};
-use crate::runtime::{InstanceState, WorkerShared};
+use crate::runtime::{InstanceShared, InstanceState};
 use crate::telemetry::business::FunctionBusinessMetrics;
 use crate::telemetry::database::FunctionDatabaseMetrics;
 use files::MountedFiles;
@@ -73,14 +73,14 @@ impl Grants {
     pub fn wasi(
         &self,
         function: &FunctionId,
-        worker: &Arc<WorkerShared>,
+        instance: &Arc<InstanceShared>,
     ) -> wasmtime::Result<WasiCtx> {
         let mut wasi = WasiCtx::builder();
         for (name, value) in &self.environment {
             wasi.env(name, value.expose());
         }
-        wasi.stdout(stdio::LogStream::new(function, "stdout", worker));
-        wasi.stderr(stdio::LogStream::new(function, "stderr", worker));
+        wasi.stdout(stdio::LogStream::new(function, "stdout", instance));
+        wasi.stderr(stdio::LogStream::new(function, "stderr", instance));
         if let Some(files) = &self.files {
             wasi.preopened_dir(files.path(), "/", FsPerms::ReadOnly)?;
         }

@@ -1,5 +1,4 @@
-//! A function's standard output and error: each line becomes a log line with the function's name, and the request's id when the
-//! instance serves one request at a time.
+//! A function's standard output and error: each line becomes a log line with the function's name, and the request's id.
 
 use std::io;
 use std::pin::Pin;
@@ -11,7 +10,7 @@ use tracing::info;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 
 use crate::manifest::FunctionId;
-use crate::runtime::WorkerShared;
+use crate::runtime::InstanceShared;
 use crate::telemetry::logs::FUNCTION_TARGET;
 
 /// Bytes. A longer line is logged in pieces, so that a guest can't grow the host's memory by never ending one.
@@ -22,8 +21,8 @@ const MAX_LINE: usize = 16 * 1024;
 pub struct LogStream {
     function: FunctionId,
     stream: &'static str,
-    // The worker holds the store, which holds this.
-    worker: Weak<WorkerShared>,
+    // The instance has the store, which holds this.
+    instance: Weak<InstanceShared>,
 }
 
 #[derive(Debug)]
@@ -35,23 +34,30 @@ struct Lines {
 // === impl LogStream ===
 
 impl LogStream {
-    pub fn new(function: &FunctionId, stream: &'static str, worker: &Arc<WorkerShared>) -> Self {
+    pub fn new(
+        function: &FunctionId,
+        stream: &'static str,
+        instance: &Arc<InstanceShared>,
+    ) -> Self {
         Self {
             function: function.clone(),
             stream,
-            worker: Arc::downgrade(worker),
+            instance: Arc::downgrade(instance),
         }
     }
 
     fn log(&self, line: &[u8]) {
         let line = String::from_utf8_lossy(line);
         let line = line.trim_end_matches('\r');
-        let request_id = self.worker.upgrade().and_then(|worker| worker.request_id());
+        let request_id = self
+            .instance
+            .upgrade()
+            .and_then(|instance| instance.request_id());
         info!(
             target: FUNCTION_TARGET,
             function = %self.function,
             stream = self.stream,
-            request_id,
+            request_id = request_id.as_deref(),
             "{line}"
         );
     }

@@ -16,10 +16,11 @@ use tracing::{info, warn};
 
 use super::app::AppArgs;
 use super::build;
-use crate::admin::{Admin, Readiness};
+use crate::admin::{Admin, PoolerWatch, Readiness};
 use crate::database::Pools;
 use crate::deploy::{Loader, engine_settings};
 use crate::gateway::{Cors, Drain, Gateway, Server, TrustedProxies};
+use crate::manifest::{App, AppSettings};
 use crate::runtime::Runtime;
 use crate::telemetry::{Telemetry, logs};
 
@@ -119,6 +120,7 @@ impl Up {
         let admin_listener = bind(self.admin_listen, "--admin-listen").await?;
 
         let telemetry = Arc::new(Telemetry::new()?);
+        let pooler = pooler_watch(&app, &telemetry)?;
         let pools = Arc::new(Pools::new(
             app.settings.pool.clone(),
             telemetry.database.clone(),
@@ -136,6 +138,9 @@ impl Up {
         let readiness = Readiness::new(app.settings.database.as_ref());
         if let Some(database) = app.settings.database.clone() {
             tokio::spawn(Arc::clone(&readiness).watch(pools, database));
+        }
+        if let Some(pooler) = pooler {
+            tokio::spawn(pooler.watch());
         }
         info!(
             app = app.name,
@@ -170,6 +175,32 @@ impl Up {
             ),
         }
     }
+}
+
+/// If the manifest names PgBouncer's console.
+fn pooler_watch(app: &App, telemetry: &Telemetry) -> Result<Option<PoolerWatch>> {
+    let AppSettings {
+        pgbouncer: Some(console),
+        database,
+        pool,
+        ..
+    } = &app.settings
+    else {
+        return Ok(None);
+    };
+    PoolerWatch::new(
+        console,
+        database.as_ref(),
+        pool.clone(),
+        telemetry.pgbouncer.clone(),
+    )
+    .map(Some)
+    .with_context(|| {
+        format!(
+            "{}: [application.tool.flowviz] pgbouncer",
+            app.file.display()
+        )
+    })
 }
 
 /// Takes as many file descriptors as the system grants: each connection needs one, and shells start with as few as 1,024.

@@ -24,7 +24,7 @@ pub enum Format {
     Binary = 1,
 }
 
-/// One row: its values in PostgreSQL's binary formats.
+/// One row: its values in PostgreSQL's binary formats; in the text formats if it was asked for by the simple protocol.
 #[derive(Clone, Debug)]
 pub struct Row(Bytes);
 

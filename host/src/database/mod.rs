@@ -19,6 +19,7 @@
 
 mod address;
 mod connector;
+mod console;
 mod error;
 mod guard;
 mod keeper;
@@ -31,6 +32,8 @@ mod reader;
 mod server;
 mod session;
 mod share;
+mod simple;
+mod sizes;
 mod startup;
 mod statements;
 #[cfg(test)]
@@ -39,12 +42,15 @@ mod tokens;
 mod types;
 
 pub use address::Address;
+pub use console::{Console, ConsoleError, Snapshot};
 pub use error::{DatabaseError, ServerError};
 pub use message::{Format, Parameter, Row};
 pub use pools::Pools;
 pub use reader::{Malformed, Reader};
 pub use session::{Budget, Rest, Session};
 pub use share::{Held, Share};
+pub use simple::Table;
+pub use sizes::{Misfit, ServerLimits, misfits};
 pub use statements::StatementMode;
 pub use types::{Column, ColumnType};
 

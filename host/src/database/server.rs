@@ -187,6 +187,27 @@ impl Server {
         }
     }
 
+    /// The same by the simple protocol, all that PgBouncer's console speaks: no parameters, and values come as text.
+    pub async fn start_simple(&mut self, text: &str) -> Result<Option<Vec<Field>>, DatabaseError> {
+        let mut out = BytesMut::new();
+        frontend::query(text, &mut out).map_err(|_| DatabaseError::Unsendable)?;
+        self.state = State::Running {
+            in_transaction: self.in_transaction(),
+        };
+        self.wire
+            .write(&out)
+            .await
+            .inspect_err(|_| self.state = State::Broken)?;
+        loop {
+            match self.message().await? {
+                Message::Columns(fields) => return Ok(Some(fields)),
+                Message::Complete(_) => return Ok(None),
+                Message::Setting(..) | Message::Other => {}
+                _ => return Err(self.out_of_step()),
+            }
+        }
+    }
+
     /// Whether the server knows tomorrow what it was told a name for today.
     async fn keeps_names(
         &mut self,

@@ -1,6 +1,7 @@
 //! A request that a function has: handed to an instance, and observed until its response has ended.
 
-use std::pin::Pin;
+use std::future::ready;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -17,7 +18,7 @@ use super::body::Body;
 use super::problem::Problem;
 use super::upload::Upload;
 use crate::deploy::LiveFunction;
-use crate::runtime::{Failure, HandleError, Ticket};
+use crate::runtime::{Call, Failure, HandleError, NoInstance};
 use crate::telemetry::red::{Observation, Reason};
 
 /// Bytes. A response that says it has no more is taken from its instance whole before it is handed on.
@@ -29,13 +30,65 @@ pub struct InFlight {
     /// `None` once the response has been handed on.
     observation: Option<Observation>,
     function: Arc<LiveFunction>,
-    ticket: Ticket,
-    request_id: String,
+    request_id: Arc<str>,
     status: StatusCode,
     started: Instant,
     /// How it ended is known; otherwise the client left.
     settled: bool,
-    _place: Place,
+    /// `None` before an instance has it.
+    call: Option<Call>,
+}
+
+/// A request that has a place below its function's `max_concurrency`.
+#[derive(Debug)]
+pub struct Admitted {
+    in_flight: InFlight,
+    place: Place,
+}
+
+/// Why there is no response.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+enum Failed {
+    NoInstance(#[from] NoInstance),
+    Call(#[from] HandleError),
+}
+
+// === impl Admitted ===
+
+impl Admitted {
+    /// Hands the request to an instance. `upload` is what becomes of its body.
+    pub async fn run(
+        self,
+        request: Request<WasiBody>,
+        upload: &Upload,
+        deadline: Instant,
+    ) -> Response<Body> {
+        let Self {
+            mut in_flight,
+            place,
+        } = self;
+        let method = request.method().clone();
+        let mut sleep = pin!(tokio::time::sleep_until(deadline.into()));
+        let called = tokio::select! {
+            biased;
+            called = in_flight.call(request, place) => Some(called),
+            () = &mut sleep => None,
+        };
+        // The function saw its body end in an error and made something of it; the client is told what it was.
+        if upload.exceeded() {
+            let limit = in_flight.function.config.limits.max_body;
+            return in_flight.fail(None, Problem::BodyTooLarge(limit));
+        }
+        if upload.interrupted() {
+            return in_flight.interrupted();
+        }
+        match called {
+            Some(Ok(response)) => in_flight.respond(response, &method, deadline, sleep).await,
+            None => in_flight.fail(Some(Reason::Timeout), Problem::Timeout),
+            Some(Err(failed)) => in_flight.failed(&failed),
+        }
+    }
 }
 
 // === impl InFlight ===
@@ -45,10 +98,10 @@ impl InFlight {
     pub async fn admit(
         function: &Arc<LiveFunction>,
         mut observation: Observation,
-        request_id: String,
+        request_id: Arc<str>,
         started: Instant,
         deadline: Instant,
-    ) -> Result<Self, Problem> {
+    ) -> Result<Admitted, Problem> {
         let Ok(place) = function.admission.enter(deadline).await else {
             observation.failed(Reason::Overload);
             observation.status(Problem::Overloaded.status());
@@ -59,56 +112,28 @@ impl InFlight {
             .metrics
             .queue_wait
             .observe(started.elapsed().as_secs_f64());
-        Ok(Self {
+        let in_flight = Self {
             observation: Some(observation),
             function: Arc::clone(function),
-            ticket: Ticket::new(request_id.clone()),
             request_id,
             status: StatusCode::OK,
             started,
             settled: false,
-            _place: place,
-        })
+            call: None,
+        };
+        Ok(Admitted { in_flight, place })
     }
 
-    /// Hands the request to an instance. `upload` is what becomes of its body.
-    pub async fn run(
-        self,
+    /// Hands the request to an instance, and waits for the head of its response.
+    async fn call(
+        &mut self,
         request: Request<WasiBody>,
-        upload: &Upload,
-        deadline: Instant,
-    ) -> Response<Body> {
-        let method = request.method().clone();
-        let mut sleep = Box::pin(tokio::time::sleep_until(deadline.into()));
-        let function = Arc::clone(&self.function);
-        let handled = tokio::select! {
-            biased;
-            handled = function.version.handle(&self.ticket, request) => Some(handled),
-            () = &mut sleep => None,
-        };
-        // The function saw its body end in an error and made something of it; the client is told what it was.
-        if upload.exceeded() {
-            let limit = self.function.config.limits.max_body;
-            return self.fail(None, Problem::BodyTooLarge(limit));
-        }
-        if upload.interrupted() {
-            return self.interrupted();
-        }
-        match handled {
-            Some(Ok(response)) => self.respond(response, &method, deadline, sleep).await,
-            None => self.fail(Some(Reason::Timeout), Problem::Timeout),
-            // The function passed on what the database did to it.
-            Some(Err(HandleError::Guest(_))) if self.ticket.database_failed() => {
-                self.fail(Some(Reason::Database), Problem::DatabaseUnavailable)
-            }
-            Some(Err(error)) => {
-                let (reason, problem) = verdict(&error);
-                if !matches!(error, HandleError::Ended(_)) {
-                    warn!(function = %self.function.config.id, request_id = self.request_id, "{error}");
-                }
-                self.fail(Some(reason), problem)
-            }
-        }
+        place: Place,
+    ) -> Result<Response<WasiBody>, Failed> {
+        let version = &self.function.version;
+        let request_id = Arc::clone(&self.request_id);
+        let call = version.call(request_id, request, place).await?;
+        Ok(self.call.insert(call).response().await?)
     }
 
     /// Hands the response on: a small one whole, so that neither its instance nor its place waits for a slow client, and a
@@ -118,7 +143,7 @@ impl InFlight {
         response: Response<WasiBody>,
         method: &Method,
         deadline: Instant,
-        sleep: Pin<Box<Sleep>>,
+        sleep: Pin<&mut Sleep>,
     ) -> Response<Body> {
         let (parts, mut body) = response.into_parts();
         let bodiless = method == Method::HEAD
@@ -131,14 +156,23 @@ impl InFlight {
         };
         let Some(length) = length.filter(|length| *length <= WHOLE) else {
             self.status(parts.status);
+            // It makes its response for as long as its client reads, and no longer than that and what it may do afterwards.
+            let left = deadline.saturating_duration_since(Instant::now());
+            if let Some(call) = &mut self.call {
+                call.detach(left + self.function.config.limits.timeout);
+            }
             let body = Body::streamed(body, self, deadline, length);
             return Response::from_parts(parts, body);
         };
+        let whole = collect(&mut body, length);
         let bytes = tokio::select! {
             biased;
-            bytes = collect(&mut body, length) => bytes,
+            bytes = drive(&mut self.call, whole) => bytes,
             () = sleep => return self.fail(Some(Reason::Timeout), Problem::Timeout),
         };
+        drop(body);
+        // Most guests have nothing left to do, and only need to hear that.
+        drive(&mut self.call, ready(())).await;
         match bytes {
             Ok(bytes) => {
                 self.status(parts.status);
@@ -146,7 +180,7 @@ impl InFlight {
                 Response::from_parts(parts, Body::whole(bytes, observation))
             }
             Err(error) => {
-                warn!(function = %self.function.config.id, request_id = self.request_id, "the response's body: {error}");
+                warn!(function = %self.function.config.id, request_id = %self.request_id, "the response's body: {error}");
                 let reason = self.failure().unwrap_or(Reason::Error);
                 self.fail(Some(reason), Problem::FunctionFailed)
             }
@@ -175,13 +209,15 @@ impl InFlight {
 
     /// The function's part has ended as it should. The observation lasts until the client has taken the response.
     pub fn complete(mut self) -> Option<Observation> {
-        let database = self.status.is_server_error() && self.ticket.database_failed();
+        let database = self.status.is_server_error() && self.database_failed();
         self.settle(database.then_some(Reason::Database));
-        self.ticket.complete();
+        if let Some(call) = self.call.take() {
+            call.leave();
+        }
         self.observation.take()
     }
 
-    /// It ended otherwise. The ticket, dropped uncompleted, ends the instance.
+    /// It ended otherwise. The call, dropped before it was left, ends the instance.
     pub fn cut(mut self, reason: Reason) {
         self.settle(Some(reason));
     }
@@ -193,7 +229,7 @@ impl InFlight {
         }
         debug!(
             function = %self.function.config.id,
-            request_id = self.request_id,
+            request_id = %self.request_id,
             status = self.status.as_u16(),
             ms = self.started.elapsed().as_secs_f64() * 1e3,
             failed = reason.map(Reason::as_str),
@@ -203,7 +239,26 @@ impl InFlight {
 
     /// Why the instance died, if it did.
     pub fn failure(&self) -> Option<Reason> {
-        self.ticket.failure_now().map(reason)
+        self.call.as_ref().and_then(Call::failure).map(reason)
+    }
+
+    fn database_failed(&self) -> bool {
+        self.call.as_ref().is_some_and(Call::database_failed)
+    }
+
+    /// There is no response.
+    fn failed(self, failed: &Failed) -> Response<Body> {
+        let (reason, problem) = match failed {
+            // The function passed on what the database did to it.
+            Failed::Call(HandleError::Guest(_)) if self.database_failed() => {
+                (Reason::Database, Problem::DatabaseUnavailable)
+            }
+            failed => failed.verdict(),
+        };
+        if !matches!(failed, Failed::Call(HandleError::Ended(_))) {
+            warn!(function = %self.function.config.id, request_id = %self.request_id, "{failed}");
+        }
+        self.fail(Some(reason), problem)
     }
 }
 
@@ -251,26 +306,40 @@ fn content_length(headers: &HeaderMap) -> Option<u64> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
+/// Goes on with the guest, if it has been called, while something is waited for.
+async fn drive<T>(call: &mut Option<Call>, other: impl Future<Output = T>) -> T {
+    match call {
+        Some(call) => call.drive(other).await,
+        None => other.await,
+    }
+}
+
 fn reason(failure: Failure) -> Reason {
     match failure {
-        Failure::Trap | Failure::Cancelled => Reason::Trap,
+        Failure::Trap => Reason::Trap,
         Failure::CpuLimit => Reason::CpuLimit,
         Failure::MemoryLimit => Reason::MemoryLimit,
     }
 }
 
-fn verdict(error: &HandleError) -> (Reason, Problem) {
-    match error {
-        HandleError::Ended(failure) => {
-            let problem = match failure {
-                Failure::Trap | Failure::Cancelled => Problem::FunctionFailed,
-                Failure::CpuLimit => Problem::CpuLimit,
-                Failure::MemoryLimit => Problem::MemoryLimit,
-            };
-            (reason(*failure), problem)
+// === impl Failed ===
+
+impl Failed {
+    fn verdict(&self) -> (Reason, Problem) {
+        match self {
+            Self::Call(HandleError::Ended(failure)) => {
+                let problem = match failure {
+                    Failure::Trap => Problem::FunctionFailed,
+                    Failure::CpuLimit => Problem::CpuLimit,
+                    Failure::MemoryLimit => Problem::MemoryLimit,
+                };
+                (reason(*failure), problem)
+            }
+            Self::Call(HandleError::Guest(_)) => (Reason::Error, Problem::FunctionFailed),
+            Self::NoInstance(NoInstance::PoolFull) => (Reason::Instantiation, Problem::Overloaded),
+            Self::NoInstance(NoInstance::Instantiation(_)) => {
+                (Reason::Instantiation, Problem::FunctionFailed)
+            }
         }
-        HandleError::Guest(_) => (Reason::Error, Problem::FunctionFailed),
-        HandleError::PoolFull => (Reason::Instantiation, Problem::Overloaded),
-        HandleError::Instantiation(_) => (Reason::Instantiation, Problem::FunctionFailed),
     }
 }

@@ -207,12 +207,12 @@ impl Arrival {
         let admitted = InFlight::admit(
             function,
             self.observation,
-            self.request_id,
+            self.request_id.into(),
             self.started,
             deadline,
         );
         match admitted.await {
-            Ok(in_flight) => in_flight.run(request, &upload, deadline).await,
+            Ok(admitted) => admitted.run(request, &upload, deadline).await,
             Err(problem) => problem.into_response(),
         }
     }

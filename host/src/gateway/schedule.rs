@@ -71,7 +71,7 @@ async fn run(scheduled: &ScheduledFunction) {
     let Some(deadline) = started.checked_add(function.config.limits.timeout) else {
         return;
     };
-    let request_id = headers::request_id(&HeaderMap::new());
+    let request_id: Arc<str> = headers::request_id(&HeaderMap::new()).into();
     let mut request = Request::new(whole(Bytes::new()));
     *request.uri_mut() = scheduled.uri.clone();
     let headers = request.headers_mut();
@@ -81,21 +81,27 @@ async fn run(scheduled: &ScheduledFunction) {
     }
 
     let observation = scheduled.metrics.observe(&Method::GET, started);
-    let admitted =
-        InFlight::admit(function, observation, request_id.clone(), started, deadline).await;
+    let admitted = InFlight::admit(
+        function,
+        observation,
+        Arc::clone(&request_id),
+        started,
+        deadline,
+    )
+    .await;
     let response = match admitted {
-        Ok(in_flight) => in_flight.run(request, &Upload::default(), deadline).await,
+        Ok(admitted) => admitted.run(request, &Upload::default(), deadline).await,
         Err(problem) => problem.into_response(),
     };
     let status = response.status();
     if status.is_client_error() || status.is_server_error() {
-        warn!(function = %id, request_id, status = status.as_u16(), "the scheduled run failed");
+        warn!(function = %id, request_id = %request_id, status = status.as_u16(), "the scheduled run failed");
     }
     // Nobody wants the body, but the run lasts until its end.
     let mut body = response.into_body();
     while let Some(frame) = body.frame().await {
         if let Err(cut) = frame {
-            warn!(function = %id, request_id, "the scheduled run was cut: {cut}");
+            warn!(function = %id, request_id = %request_id, "the scheduled run was cut: {cut}");
             return;
         }
     }

@@ -40,6 +40,8 @@ pub struct App {
 pub struct AppSettings {
     /// The database that `/readyz` asks: a connection string.
     pub database: Option<Secret>,
+    /// PgBouncer's console, whose statistics the host serves: a connection string; `None`: not asked.
+    pub pgbouncer: Option<Secret>,
     /// The origins whose pages may call the functions; `None`: the host has no part in CORS.
     pub cors_origins: Option<AllowedOrigins>,
     /// How users are told apart, for rate limits.

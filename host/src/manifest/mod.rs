@@ -27,7 +27,7 @@ mod trigger;
 mod units;
 mod variables;
 
-pub use app::{App, FileMount, FileMountKind, Function, FunctionId, Identity};
+pub use app::{App, AppSettings, FileMount, FileMountKind, Function, FunctionId, Identity};
 pub use disk::{check_files, load, load_builds};
 pub use hosts::AllowedHosts;
 pub use inputs::Inputs;

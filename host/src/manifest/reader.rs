@@ -155,6 +155,10 @@ fn read_application(mut section: Section<'_>, variables: &Variables, app: &mut A
     {
         let database = settings.take("database");
         app.settings.database = database.and_then(|item| variables.fill_in(&item, item.text()?));
+        let pgbouncer = settings.take("pgbouncer");
+        app.settings.pgbouncer = pgbouncer
+            .and_then(|item| variables.fill_in(&item, item.text()?))
+            .filter(|address| !address.expose().is_empty());
         let origins = settings.take("cors_origins");
         app.settings.cors_origins = origins.and_then(|item| read_origins(&item, variables));
         app.settings.identity = settings

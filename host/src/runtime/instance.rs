@@ -1,62 +1,44 @@
-//! One loaded version of a function, and how an instance of it is made.
+//! An instance of a component: what it has beside its own memory, and how it serves a request.
+//!
+//! It serves one at a time, in the task of whoever asks: handing it to a task of its own would cost two switches between threads for
+//! each request, which is more than most requests take.
 
-use std::sync::Arc;
-use std::time::Instant;
+use std::future::{pending, poll_fn};
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
 
-use http::Response;
+use futures::channel::oneshot;
 use wasmtime::component::ResourceTable;
-use wasmtime::{
-    CallHook, Engine, PoolConcurrencyLimitError, Store, StoreContextMut, UpdateDeadline,
-};
+use wasmtime::{AsContextMut, CallHook, Store, StoreContextMut, UpdateDeadline};
 use wasmtime_wasi::WasiCtx;
-use wasmtime_wasi_http::handler::{
-    HandlerState, Instance, InstantiationError, ProxyHandler, ProxyPre, Request, TrapOrPanicError,
-};
-use wasmtime_wasi_http::p3::bindings::{ServicePre, http::types::ErrorCode};
-use wasmtime_wasi_http::{WasiBody, WasiHttpCtx, WasiHttpView};
+use wasmtime_wasi_http::handler::{Prepared, Proxy, Request, Response};
+use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpView};
 
-use super::component::{Digest, Loaded};
-use super::engine::Runtime;
+use super::clock::GuestClock;
 use super::limits::{LimitExceeded, MemoryLimiter};
-use super::ticket::{Failure, Stub, Ticket};
-use super::worker::{Expiration, Worker, WorkerShared};
-use crate::capabilities::{Grants, OutboundHttp, PostgresCtx};
-use crate::manifest::{FunctionId, Limits};
-use crate::telemetry::runtime::FunctionRuntimeMetrics;
+use super::version::FunctionConfig;
+use crate::capabilities::{OutboundHttp, PostgresCtx};
 
-/// What all instances of a function have in common.
+/// One that is ready to serve, or serves.
+pub(super) struct Instance {
+    store: Store<InstanceState>,
+    proxy: Proxy,
+    pub shared: Arc<InstanceShared>,
+    /// Requests so far.
+    served: usize,
+    busy: bool,
+}
+
+/// What an instance's host functions, and whoever waits for its answer, see of the request that it serves.
 #[derive(Debug)]
-pub struct FunctionConfig {
-    pub id: FunctionId,
-    pub limits: Limits,
-    pub grants: Grants,
-    pub metrics: Arc<FunctionRuntimeMetrics>,
-}
-
-/// One version of a function, ready to serve.
-pub struct FunctionVersion {
-    pub digest: Digest,
-    handler: ProxyHandler<Factory>,
-}
-
-/// Why there is no response.
-#[derive(Debug, thiserror::Error)]
-pub enum HandleError {
-    #[error("the instance ended: {0:?}")]
-    Ended(Failure),
-    #[error("the function gave an error in place of a response: {0}")]
-    Guest(String),
-    #[error("all places for instances are taken")]
-    PoolFull,
-    #[error("no instance could be made: {0}")]
-    Instantiation(String),
-}
-
-/// Makes instances.
-struct Factory {
-    engine: Engine,
-    pre: ServicePre<InstanceState>,
-    config: Arc<FunctionConfig>,
+pub struct InstanceShared {
+    pub config: Arc<FunctionConfig>,
+    pub clock: GuestClock,
+    /// Set by the postgres capability; cleared when a request starts.
+    pub database_failed: Arc<AtomicBool>,
+    request_id: Mutex<Option<Arc<str>>>,
 }
 
 /// What an instance has beside its own memory.
@@ -70,93 +52,157 @@ pub struct InstanceState {
     memory: MemoryLimiter,
 }
 
-// === impl FunctionVersion ===
+// === impl Instance ===
 
-impl FunctionVersion {
-    pub fn new(runtime: &Runtime, loaded: Loaded, config: Arc<FunctionConfig>) -> Self {
+impl Instance {
+    /// In a store whose state is for `shared`. It counts as idle from here on.
+    pub fn new(store: Store<InstanceState>, proxy: Proxy, shared: Arc<InstanceShared>) -> Self {
+        shared.config.metrics.instances_idle.inc();
         Self {
-            digest: loaded.digest,
-            handler: ProxyHandler::new(Factory {
-                engine: runtime.engine.clone(),
-                pre: loaded.pre,
-                config,
-            }),
+            store,
+            proxy,
+            shared,
+            served: 0,
+            busy: false,
         }
     }
 
-    /// Hands a request to an instance, and waits for the head of its response. The caller keeps the time, and the ticket.
-    pub async fn handle(
-        &self,
-        ticket: &Ticket,
+    /// A store for one instance, with its limits.
+    pub fn store(
+        engine: &wasmtime::Engine,
+        shared: &Arc<InstanceShared>,
+    ) -> wasmtime::Result<Store<InstanceState>> {
+        let mut store = Store::new(engine, InstanceState::new(shared)?);
+        store.limiter(|state| &mut state.memory);
+        keep_time(&mut store, shared);
+        Ok(store)
+    }
+
+    /// A request begins.
+    pub fn begin(&mut self, request_id: Arc<str>) {
+        self.served += 1;
+        self.busy = true;
+        let metrics = &self.shared.config.metrics;
+        metrics.instances_idle.dec();
+        metrics.instances_busy.inc();
+        self.shared.clock.restart();
+        self.shared.database_failed.store(false, Ordering::Relaxed);
+        self.shared.set_request_id(Some(request_id));
+    }
+
+    /// Serves it: `head` gets the response, whose body comes while this is polled. Ends when the guest has nothing left to do, with
+    /// whether it takes another request.
+    pub async fn serve(
+        &mut self,
         request: Request,
-    ) -> Result<Response<WasiBody>, HandleError> {
-        let error = match self.handler.handle(ticket.stub(), request).await {
-            Ok(response) => return Ok(response),
-            Err(error) => error,
-        };
-        if error.is::<TrapOrPanicError>() {
-            let failure = ticket.failure().await.unwrap_or(Failure::Trap);
-            return Err(HandleError::Ended(failure));
-        }
-        if let Some(failed) = error.downcast_ref::<InstantiationError<Stub>>() {
-            return Err(match failed.error.downcast_ref() {
-                Some(PoolConcurrencyLimitError { .. }) => HandleError::PoolFull,
-                None => HandleError::Instantiation(format!("{:#}", failed.error)),
+        head: oneshot::Sender<wasmtime::Result<Response>>,
+    ) -> wasmtime::Result<bool> {
+        let Self {
+            store,
+            proxy,
+            shared,
+            ..
+        } = self;
+        let proxy = &*proxy;
+        let mut serving = pin!(store.run_concurrent(async |accessor| {
+            let prepared = accessor.with(|mut store| {
+                let view = InstanceState::http;
+                Prepared::new(store.as_context_mut(), proxy, request, view, head)
+            })?;
+            // Whoever waits for the response keeps the time.
+            prepared.run(accessor, pending()).await?;
+            poll_fn(|cx| accessor.poll_no_interesting_tasks(cx)).await;
+            let entry = match proxy {
+                Proxy::P3(guest) => *guest.wasi_http_handler().func_handle().func(),
+            };
+            let takes_another = poll_fn(|cx| {
+                Poll::Ready(
+                    accessor
+                        .poll_ready_for_concurrent_call(entry, cx)
+                        .is_ready(),
+                )
             });
+            wasmtime::error::Ok(takes_another.await)
+        }));
+        poll_fn(|cx| {
+            let served = serving.as_mut().poll(cx);
+            if served.is_pending() {
+                shared.clock.wait();
+            }
+            served
+        })
+        .await
+        .flatten()
+    }
+
+    /// The request has ended, with all that the guest did for it. True: it may have another.
+    pub fn end(&mut self) -> bool {
+        self.shared.set_request_id(None);
+        self.rest();
+        self.served < self.shared.config.limits.instance_reuse.max_requests
+    }
+
+    fn rest(&mut self) {
+        self.shared.clock.leave();
+        let metrics = &self.shared.config.metrics;
+        metrics.cpu.inc_by(self.shared.clock.take());
+        if std::mem::take(&mut self.busy) {
+            metrics.instances_busy.dec();
+            metrics.instances_idle.inc();
         }
-        Err(HandleError::Guest(match error.downcast_ref() {
-            Some(ErrorCode::InternalError(Some(text))) => text.clone(),
-            _ => format!("{error:#}"),
-        }))
     }
 }
 
-impl std::fmt::Debug for FunctionVersion {
+impl Drop for Instance {
+    fn drop(&mut self) {
+        self.rest();
+        let metrics = &self.shared.config.metrics;
+        metrics.instances_idle.dec();
+        metrics
+            .memory
+            .observe(self.store.data().memory_peak() as f64);
+    }
+}
+
+impl std::fmt::Debug for Instance {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("FunctionVersion")
-            .field("digest", &self.digest)
+        f.debug_struct("Instance")
+            .field("function", &self.shared.config.id)
+            .field("served", &self.served)
             .finish_non_exhaustive()
     }
 }
 
-// === impl Factory ===
+// === impl InstanceShared ===
 
-impl HandlerState for Factory {
-    type StoreData = InstanceState;
-    type WorkerExpiration = Expiration;
-    type WorkerState = Worker;
-
-    async fn instantiate(&self) -> wasmtime::Result<Instance<InstanceState, Expiration, Worker>> {
-        let started = Instant::now();
-        let shared = WorkerShared::new(Arc::clone(&self.config));
-        let worker = Worker(Arc::clone(&shared));
-        let mut store = Store::new(&self.engine, InstanceState::new(&shared)?);
-        store.limiter(|state| &mut state.memory);
-        keep_time(&mut store, &shared);
-        let pre = ProxyPre::P3(self.pre.clone());
-        let proxy = match pre.instantiate_async(&mut store).await {
-            Ok(proxy) => proxy,
-            Err(error) => {
-                worker.never_started();
-                return Err(error);
-            }
-        };
-        self.config
-            .metrics
-            .instantiation
-            .observe(started.elapsed().as_secs_f64());
-        Ok(Instance {
-            store,
-            proxy,
-            view: InstanceState::http,
-            expiration: Expiration::new(shared),
-            state: worker,
+impl InstanceShared {
+    pub fn new(config: Arc<FunctionConfig>) -> Arc<Self> {
+        Arc::new(Self {
+            config,
+            clock: GuestClock::default(),
+            database_failed: Arc::default(),
+            request_id: Mutex::default(),
         })
+    }
+
+    /// The id of the request that the instance serves.
+    pub fn request_id(&self) -> Option<Arc<str>> {
+        self.request_id
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    fn set_request_id(&self, id: Option<Arc<str>>) {
+        *self
+            .request_id
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = id;
     }
 }
 
 /// Measures the guest's CPU time, makes a busy guest yield at every epoch tick, and ends it at `cpu_limit`.
-fn keep_time(store: &mut Store<InstanceState>, shared: &Arc<WorkerShared>) {
+fn keep_time(store: &mut Store<InstanceState>, shared: &Arc<InstanceShared>) {
     let hook = Arc::clone(shared);
     store.call_hook(
         move |mut store: StoreContextMut<'_, InstanceState>, event| {
@@ -195,7 +241,7 @@ fn keep_time(store: &mut Store<InstanceState>, shared: &Arc<WorkerShared>) {
 // === impl InstanceState ===
 
 impl InstanceState {
-    fn new(shared: &Arc<WorkerShared>) -> wasmtime::Result<Self> {
+    fn new(shared: &Arc<InstanceShared>) -> wasmtime::Result<Self> {
         let config = Arc::clone(&shared.config);
         Ok(Self {
             table: ResourceTable::new(),

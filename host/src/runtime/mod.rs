@@ -1,19 +1,20 @@
 //! Runs components: the engine, one loaded version of a function, its instances and their limits.
 //!
 //! What a limit ends is one request: the instance that broke it is thrown away, the request gets a problem, and no other request
-//! notices (an instance serves one request at a time unless `instance_reuse.max_concurrent` says otherwise).
+//! notices, since an instance serves one request at a time.
 
 mod cache;
+mod call;
 mod clock;
 mod component;
 mod engine;
+mod idle;
 mod instance;
 mod limits;
-mod ticket;
-mod worker;
+mod version;
 
 pub use cache::CompiledCache;
+pub use call::{Call, Failure, HandleError};
 pub use engine::{EngineSettings, Runtime};
-pub use instance::{FunctionConfig, FunctionVersion, HandleError, InstanceState};
-pub use ticket::{Failure, Ticket};
-pub use worker::WorkerShared;
+pub use instance::{InstanceShared, InstanceState};
+pub use version::{FunctionConfig, FunctionVersion, NoInstance};

@@ -6,6 +6,7 @@
 pub mod business;
 pub mod database;
 pub mod logs;
+pub mod pgbouncer;
 pub mod red;
 pub mod runtime;
 
@@ -13,6 +14,7 @@ use prometheus::{Encoder, IntGaugeVec, Opts, Registry, TextEncoder};
 
 pub use business::BusinessMetrics;
 pub use database::DatabaseMetrics;
+pub use pgbouncer::PgBouncerMetrics;
 pub use red::RedMetrics;
 pub use runtime::RuntimeMetrics;
 
@@ -23,6 +25,7 @@ pub struct Telemetry {
     pub red: RedMetrics,
     pub runtime: RuntimeMetrics,
     pub database: DatabaseMetrics,
+    pub pgbouncer: PgBouncerMetrics,
     pub business: BusinessMetrics,
 }
 
@@ -46,6 +49,7 @@ impl Telemetry {
             red: RedMetrics::register(&registry)?,
             runtime: RuntimeMetrics::register(&registry)?,
             database: DatabaseMetrics::register(&registry)?,
+            pgbouncer: PgBouncerMetrics::register(&registry)?,
             business: BusinessMetrics::register(&registry)?,
             registry,
         })

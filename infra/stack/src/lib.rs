@@ -53,6 +53,20 @@ pub struct Options {
     pub ports: Ports,
     pub durability: Durability,
     pub with_prometheus: bool,
+    pub logins: Logins,
+    /// `name = value`: settings of PgBouncer's that go before those of its file. For tests of what comes of other ones.
+    pub pgbouncer_settings: Vec<String>,
+    /// `name=value`, of PostgreSQL's.
+    pub postgres_settings: Vec<String>,
+}
+
+/// Where PgBouncer finds the secrets of those who log in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Logins {
+    /// In its own file, `userlist.txt`.
+    UserList,
+    /// In PostgreSQL, which it asks through the function that `auth_query.sql` makes: a role made there can log in at once.
+    AuthQuery,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,6 +101,9 @@ impl Options {
             ports: Ports::default(),
             durability: Durability::Relaxed,
             with_prometheus: false,
+            logins: Logins::UserList,
+            pgbouncer_settings: Vec::new(),
+            postgres_settings: Vec::new(),
         }
     }
 
@@ -94,10 +111,24 @@ impl Options {
     pub fn persistent(dir: impl Into<PathBuf>) -> Self {
         Self {
             dir: Some(dir.into()),
-            ports: Ports::default(),
             durability: Durability::Full,
             with_prometheus: true,
+            ..Self::temporary()
         }
+    }
+
+    /// One more setting of PgBouncer's: `name = value`.
+    #[must_use]
+    pub fn with_pgbouncer(mut self, setting: impl Into<String>) -> Self {
+        self.pgbouncer_settings.push(setting.into());
+        self
+    }
+
+    /// One more setting of PostgreSQL's: `name=value`.
+    #[must_use]
+    pub fn with_postgres(mut self, setting: impl Into<String>) -> Self {
+        self.postgres_settings.push(setting.into());
+        self
     }
 
     #[must_use]
@@ -138,18 +169,19 @@ impl Stack {
             _ => None,
         };
 
-        let cluster = Cluster::prepare(
+        let cluster =
+            Cluster::prepare(&directory, &launcher, &secrets, postgres_port, &options).await?;
+        let postgres = cluster.start(&launcher).await?;
+        cluster.bootstrap(options.logins).await?;
+
+        let pooler = Pooler::prepare(
             &directory,
             &launcher,
             &secrets,
-            postgres_port,
-            options.durability,
-        )
-        .await?;
-        let postgres = cluster.start(&launcher).await?;
-        cluster.bootstrap().await?;
-
-        let pooler = Pooler::prepare(&directory, &launcher, &secrets, pgbouncer_port, &cluster)?;
+            pgbouncer_port,
+            &cluster,
+            &options,
+        )?;
         let mut pgbouncer = pooler.start(&launcher).await?;
         pooler.until_serving(&mut pgbouncer).await?;
 

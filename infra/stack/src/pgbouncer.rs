@@ -10,8 +10,11 @@ use crate::postgres::{Cluster, DATABASE, Role};
 use crate::probe;
 use crate::process::{Launch, Launcher, Process};
 use crate::secrets::{DatabaseUrl, Secret, Secrets, write_private};
+use crate::{Logins, Options};
 
 const CONFIGURATION: &str = include_str!("../../pgbouncer/pgbouncer.ini");
+/// Calls what infra/pgbouncer/auth_query.sql makes.
+const AUTH_QUERY: &str = "SELECT username, secret FROM pgbouncer.user_lookup($1)";
 /// PgBouncer's own database: SHOW, PAUSE, RESUME ...
 const CONSOLE: &str = "pgbouncer";
 const STATS: &str = "flowviz_stats";
@@ -35,17 +38,33 @@ impl Pooler {
         secrets: &Secrets,
         port: u16,
         cluster: &Cluster,
+        options: &Options,
     ) -> Result<Self> {
         let account = launcher.account();
         let dir = directory.part("pgbouncer", account)?;
         let (stats, admin) = (secrets.get(STATS)?, secrets.get(ADMIN)?);
         let app = cluster.password(Role::App).clone();
 
+        let mut settings = vec![
+            "listen_addr = 127.0.0.1".to_owned(),
+            format!("listen_port = {port}"),
+        ];
+        // Whoever isn't in the list is looked up in PostgreSQL.
+        let listed = match options.logins {
+            Logins::UserList => (Role::App.name(), &app),
+            Logins::AuthQuery => {
+                settings.push(format!("auth_user = {}", Role::Auth.name()));
+                settings.push(format!("auth_query = {AUTH_QUERY}"));
+                (Role::Auth.name(), cluster.password(Role::Auth))
+            }
+        };
+        settings.extend_from_slice(&options.pgbouncer_settings);
         let addresses = format!(
-            "listen_addr = 127.0.0.1\nlisten_port = {port}\n\n[databases]\n{DATABASE} = host=127.0.0.1 port={} dbname={DATABASE}\n",
+            "{}\n\n[databases]\n{DATABASE} = host=127.0.0.1 port={} dbname={DATABASE}\n",
+            settings.join("\n"),
             cluster.port()
         );
-        let users: String = [(Role::App.name(), &app), (STATS, &stats), (ADMIN, &admin)]
+        let users: String = [listed, (STATS, &stats), (ADMIN, &admin)]
             .into_iter()
             .map(|(name, password)| format!("\"{name}\" \"{}\"\n", &**password))
             .collect();

@@ -4,19 +4,21 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use crate::Durability;
 use crate::directory::Directory;
 use crate::error::{Error, Result, chain};
 use crate::part::Part;
 use crate::probe;
 use crate::process::{Launch, Launcher, Process};
 use crate::secrets::{DatabaseUrl, Secret, Secrets, write_private};
+use crate::{Durability, Logins, Options};
 
 pub(crate) const DATABASE: &str = "flowviz";
 const SUPERUSER: &str = "postgres";
 
 /// The file that production uses.
 const CONFIGURATION: &str = include_str!("../../postgres/postgresql.conf");
+/// What PgBouncer's `auth_query` needs, as production uses it.
+const AUTH_QUERY: &str = include_str!("../../pgbouncer/auth_query.sql");
 
 const READY_WITHIN: Duration = Duration::from_secs(60);
 const PREDECESSOR_GONE_WITHIN: Duration = Duration::from_secs(20);
@@ -30,6 +32,8 @@ pub(crate) enum Role {
     App,
     /// Reads PostgreSQL's own statistics, for exporters.
     Monitor,
+    /// Looks up secrets for PgBouncer's `auth_query`, where that is used.
+    Auth,
 }
 
 #[derive(Debug)]
@@ -37,6 +41,7 @@ pub(crate) struct Cluster {
     dir: PathBuf,
     port: u16,
     durability: Durability,
+    settings: Vec<String>,
     passwords: Passwords,
 }
 
@@ -46,18 +51,20 @@ struct Passwords {
     owner: Secret,
     app: Secret,
     monitor: Secret,
+    auth: Secret,
 }
 
 // === impl Role ===
 
 impl Role {
-    const ALL: [Self; 3] = [Self::Owner, Self::App, Self::Monitor];
+    const ALWAYS: [Self; 3] = [Self::Owner, Self::App, Self::Monitor];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Owner => "flowviz",
             Self::App => "flowviz_app",
             Self::Monitor => "flowviz_monitor",
+            Self::Auth => "flowviz_auth",
         }
     }
 
@@ -65,7 +72,7 @@ impl Role {
         match self {
             // The migrations make the application's role where it isn't there yet.
             Self::Owner => "LOGIN CREATEROLE",
-            Self::App | Self::Monitor => "LOGIN",
+            Self::App | Self::Monitor | Self::Auth => "LOGIN",
         }
     }
 }
@@ -79,7 +86,7 @@ impl Cluster {
         launcher: &Launcher,
         secrets: &Secrets,
         port: u16,
-        durability: Durability,
+        options: &Options,
     ) -> Result<Self> {
         let account = launcher.account();
         let dir = directory.part("postgres", account)?;
@@ -92,12 +99,14 @@ impl Cluster {
         let cluster = Self {
             dir,
             port,
-            durability,
+            durability: options.durability,
+            settings: options.postgres_settings.clone(),
             passwords: Passwords {
                 superuser: secrets.get(SUPERUSER)?,
                 owner: secrets.get(Role::Owner.name())?,
                 app: secrets.get(Role::App.name())?,
                 monitor: secrets.get(Role::Monitor.name())?,
+                auth: secrets.get(Role::Auth.name())?,
             },
         };
         if !cluster.dir.join("data").exists() {
@@ -165,6 +174,7 @@ impl Cluster {
                 .map(str::to_owned),
             );
         }
+        settings.extend_from_slice(&self.settings);
         let mut arguments = vec![
             "-D".to_owned(),
             self.dir.join("data").to_string_lossy().into_owned(),
@@ -193,27 +203,11 @@ impl Cluster {
     }
 
     /// The roles and the database, each if it is absent; passwords as they are in the secrets.
-    pub(crate) async fn bootstrap(&self) -> Result<()> {
-        let client = probe::connect(&self.superuser_url("postgres"))
-            .await
-            .map_err(Error::Bootstrap)?;
-        let run = async |sql: &str| {
-            client
-                .batch_execute(sql)
-                .await
-                .map_err(|error| Error::Bootstrap(chain(&error)))
-        };
-        // Passwords pass through here: neither a slow statement nor a failed one may be logged.
-        run("SET log_min_duration_statement = -1; SET log_min_error_statement = panic").await?;
-        for role in Role::ALL {
-            let (name, attributes, password) =
-                (role.name(), role.attributes(), self.password(role));
-            run(&format!(
-                "DO $$ BEGIN CREATE ROLE {name}; EXCEPTION WHEN duplicate_object THEN NULL; END $$;
-                 ALTER ROLE {name} {attributes} PASSWORD '{}'",
-                &**password,
-            ))
-            .await?;
+    pub(crate) async fn bootstrap(&self, logins: Logins) -> Result<()> {
+        let client = self.superuser("postgres").await?;
+        let run = async |sql: &str| run_in(&client, sql).await;
+        for role in Role::ALWAYS {
+            run(&self.role_statement(role)).await?;
         }
         run("GRANT pg_monitor TO flowviz_monitor").await?;
         let exists = client
@@ -226,7 +220,34 @@ impl Cluster {
             run("CREATE DATABASE flowviz OWNER flowviz").await?;
         }
         // Nobody makes temporary tables behind a transaction pooler, where the next client would meet them.
-        run("REVOKE ALL ON DATABASE flowviz FROM PUBLIC; GRANT CONNECT ON DATABASE flowviz TO flowviz_app, flowviz_monitor").await
+        run("REVOKE ALL ON DATABASE flowviz FROM PUBLIC; GRANT CONNECT ON DATABASE flowviz TO flowviz_app, flowviz_monitor").await?;
+        if logins == Logins::AuthQuery {
+            run(&self.role_statement(Role::Auth)).await?;
+            run_in(&self.superuser(DATABASE).await?, AUTH_QUERY).await?;
+        }
+        Ok(())
+    }
+
+    fn role_statement(&self, role: Role) -> String {
+        let (name, attributes) = (role.name(), role.attributes());
+        format!(
+            "DO $$ BEGIN CREATE ROLE {name}; EXCEPTION WHEN duplicate_object THEN NULL; END $$;
+             ALTER ROLE {name} {attributes} PASSWORD '{}'",
+            &**self.password(role),
+        )
+    }
+
+    /// Passwords pass through here: neither a slow statement nor a failed one is logged.
+    async fn superuser(&self, database: &str) -> Result<tokio_postgres::Client> {
+        let client = probe::connect(&self.superuser_url(database))
+            .await
+            .map_err(Error::Bootstrap)?;
+        run_in(
+            &client,
+            "SET log_min_duration_statement = -1; SET log_min_error_statement = panic",
+        )
+        .await?;
+        Ok(client)
     }
 
     pub(crate) fn port(&self) -> u16 {
@@ -238,12 +259,20 @@ impl Cluster {
             Role::Owner => &self.passwords.owner,
             Role::App => &self.passwords.app,
             Role::Monitor => &self.passwords.monitor,
+            Role::Auth => &self.passwords.auth,
         }
     }
 
     fn superuser_url(&self, database: &str) -> DatabaseUrl {
         DatabaseUrl::new(SUPERUSER, &self.passwords.superuser, self.port, database)
     }
+}
+
+async fn run_in(client: &tokio_postgres::Client, sql: &str) -> Result<()> {
+    client
+        .batch_execute(sql)
+        .await
+        .map_err(|error| Error::Bootstrap(chain(&error)))
 }
 
 /// After a crash of the stack its PostgreSQL may still be writing its last checkpoint, on the same data and port; after one of

@@ -12,7 +12,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use flowviz_stack::{Error, Listener, Options, Part, Stack, http_get};
+use flowviz_stack::{Error, Listener, Logins, Options, Part, Stack, http_get};
 use tokio_postgres::{Client, NoTls};
 
 async fn connect(url: &str) -> Client {
@@ -106,6 +106,86 @@ async fn roles_have_the_rights_that_they_need_and_no_more() {
     assert!(!dir.exists());
 }
 
+/// The log's own count: more files than it may open, and PgBouncer turns clients away long before `max_client_conn`.
+fn file_descriptors(log: &str) -> (u64, u64) {
+    let after = |words: &str| {
+        let (_, rest) = log.rsplit_once(words).expect(words);
+        let digits = rest.split(|c: char| !c.is_ascii_digit()).next().unwrap();
+        digits.parse().unwrap()
+    };
+    (
+        after("kernel file descriptor limit: "),
+        after("max expected fd use: "),
+    )
+}
+
+#[tokio::test]
+async fn a_role_made_in_postgresql_logs_in_through_pgbouncer_by_auth_query() {
+    let options = Options {
+        logins: Logins::AuthQuery,
+        ..Options::temporary()
+    };
+    let stack = Stack::start(options).await.unwrap();
+    // The application's own role isn't in PgBouncer's list either.
+    let users = std::fs::read_to_string(stack.dir().join("pgbouncer/userlist.txt")).unwrap();
+    let app = stack.app_url();
+    assert!(!users.contains("flowviz_app") && !users.contains(&password(&app)));
+
+    let owner = connect(&stack.owner_url()).await;
+    owner
+        .batch_execute(
+            "CREATE ROLE newcomer LOGIN PASSWORD 'first';
+             GRANT CONNECT ON DATABASE flowviz TO newcomer;
+             CREATE ROLE expired LOGIN PASSWORD 'first' VALID UNTIL '2020-01-01';
+             CREATE ROLE group_of_some PASSWORD 'first'",
+        )
+        .await
+        .unwrap();
+    let stored = text(
+        &connect(&stack.owner_url()).await,
+        "SELECT current_setting('password_encryption')",
+    )
+    .await;
+    assert_eq!(stored, "scram-sha-256");
+    let host = stack.pgbouncer_host();
+    let url = |user: &str, password: &str| format!("postgres://{user}:{password}@{host}/flowviz");
+    let newcomer = connect(&url("newcomer", "first")).await;
+    assert_eq!(text(&newcomer, "SELECT current_user").await, "newcomer");
+
+    // PgBouncer knows nothing that could grow old: a changed password counts at the next login.
+    owner
+        .batch_execute("ALTER ROLE newcomer PASSWORD 'second'")
+        .await
+        .unwrap();
+    let second = url("newcomer", "second");
+    eventually("the new password is good", async || {
+        connect_or_error(&second).await.ok()
+    })
+    .await;
+    let superuser = std::fs::read_to_string(stack.dir().join("secrets/postgres")).unwrap();
+    for (user, password) in [
+        ("newcomer", "first"),
+        ("newcomer", ""),
+        ("expired", "first"),
+        ("group_of_some", "first"),
+        ("nobody_at_all", "first"),
+        ("postgres", superuser.trim()),
+    ] {
+        let refused = connect_or_error(&url(user, password)).await;
+        assert!(refused.is_err(), "{user} got in");
+    }
+
+    // Nobody else can look secrets up.
+    for role in [app.to_string(), stack.owner_url().to_string()] {
+        let client = connect(&role).await;
+        let error = client
+            .simple_query("SELECT * FROM pgbouncer.user_lookup('newcomer')")
+            .await
+            .unwrap_err();
+        assert_eq!(error.code().map(|code| code.code()), Some("42501"));
+    }
+}
+
 #[tokio::test]
 async fn a_thousand_clients_get_answers_through_twenty_five_connections() {
     let stack = Stack::start(Options::temporary()).await.unwrap();
@@ -133,6 +213,12 @@ async fn a_thousand_clients_get_answers_through_twenty_five_connections() {
     .parse()
     .unwrap();
     assert!((1..=30).contains(&servers), "{servers}");
+    let log = std::fs::read_to_string(stack.dir().join("logs/pgbouncer.log")).unwrap();
+    let (limit, expected) = file_descriptors(&log);
+    assert!(
+        limit >= expected && expected > 1200,
+        "{limit} of {expected}"
+    );
 }
 
 #[tokio::test]

@@ -45,10 +45,11 @@ fn stand_in_host() {
     let listener = TcpListener::bind(admin).unwrap();
     let variable = |name: &str| std::env::var(format!("SPIN_VARIABLE_{name}")).unwrap();
     let body = format!(
-        "{arguments}\n{}\n{}\n{}\n",
+        "{arguments}\n{}\n{}\n{}\n{}\n",
         variable("DATABASE_URL"),
         variable("DATABASE_HOST"),
-        variable("JWT_SECRET")
+        variable("JWT_SECRET"),
+        variable("PGBOUNCER_STATS_URL")
     );
     for stream in listener.incoming() {
         let mut stream = stream.unwrap();
@@ -214,13 +215,18 @@ async fn everything_comes_up_with_its_secrets_and_ends_in_order() {
 
     let (status, body) = http_get(&first.admin, "/readyz").await.unwrap();
     assert_eq!(status, 200);
-    let [arguments, url, host, jwt_secret] = body.lines().collect::<Vec<_>>()[..] else {
+    let [arguments, url, host, jwt_secret, console] = body.lines().collect::<Vec<_>>()[..] else {
         panic!("{body}")
     };
     let password = url.split([':', '@']).nth(2).unwrap();
     assert!(url.contains("flowviz_app") && url.contains(host), "{url}");
     assert!(jwt_secret.len() >= 32);
-    for secret in [password, jwt_secret] {
+    assert!(
+        console.contains("flowviz_stats") && console.ends_with("/pgbouncer"),
+        "{console}"
+    );
+    let stats = console.split([':', '@']).nth(2).unwrap();
+    for secret in [password, jwt_secret, stats] {
         assert!(!arguments.contains(secret) && !first.printed.contains(secret));
     }
 

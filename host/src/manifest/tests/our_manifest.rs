@@ -29,6 +29,19 @@ fn app() -> App {
     load(&path(), &inputs()).unwrap_or_else(|errors| panic!("{errors}"))
 }
 
+/// Whoever runs it without a pooler of ours leaves the variable out.
+#[test]
+fn the_poolers_console_is_asked_only_if_it_is_named() {
+    assert_eq!(app().settings.pgbouncer, None);
+    let console = "postgres://flowviz_stats:hunter2@127.0.0.1:6432/pgbouncer";
+    let mut inputs = inputs();
+    inputs
+        .variables
+        .insert("pgbouncer_stats_url".into(), console.into());
+    let app = load(&path(), &inputs).unwrap_or_else(|errors| panic!("{errors}"));
+    assert_eq!(app.settings.pgbouncer, Some(Secret::from(console)));
+}
+
 #[test]
 fn its_functions_have_their_limits() {
     let app = app();

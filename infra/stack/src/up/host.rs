@@ -73,6 +73,10 @@ impl Host {
         let environment = [
             ("SPIN_VARIABLE_DATABASE_URL", stack.app_url().to_string()),
             ("SPIN_VARIABLE_DATABASE_HOST", stack.pgbouncer_host()),
+            (
+                "SPIN_VARIABLE_PGBOUNCER_STATS_URL",
+                stack.pgbouncer_stats_url().to_string(),
+            ),
             ("SPIN_VARIABLE_JWT_SECRET", jwt_secret(stack)?.to_string()),
         ];
         let mut process = stack.launcher.launch(self.launch(arguments, environment))?;
