@@ -371,36 +371,45 @@ async fn an_instance_without_work_is_dropped_after_its_idle_timeout() -> Result<
     Ok(())
 }
 
-/// By default an instance has one request at a time; `max_concurrent` lets it have more. It may have fewer: a request that finds the
-/// instance at work on another's arrival gets an instance of its own.
+/// One request each, and as many as there are requests at the same time.
 #[tokio::test]
-async fn max_concurrent_requests_share_an_instance() -> Result<()> {
+async fn requests_at_the_same_time_have_an_instance_each() -> Result<()> {
     const REQUESTS: u32 = 8;
-    let shared = format!("instance_reuse = {{ max_concurrent = {REQUESTS} }}");
-    let host = host(&[("alone", ""), ("shared", &shared)])?;
+    let host = host(&[("alone", "")])?;
     let client = client();
-    for function in ["alone", "shared"] {
-        let mut held = Vec::new();
-        for number in 1..=REQUESTS {
-            held.push(Held::post(&client, host.url(&format!("/{function}/echo"))));
-            let queued = "flowviz_function_queue_wait_seconds_count";
-            host.wait_for_metrics(|m| {
-                m.sum(queued, &[("function", function)]) == f64::from(number)
-            })
+    let mut held = Vec::new();
+    for number in 1..=REQUESTS {
+        held.push(Held::post(&client, host.url("/alone/echo")));
+        let queued = "flowviz_function_queue_wait_seconds_count";
+        host.wait_for_metrics(|m| m.sum(queued, &[("function", "alone")]) == f64::from(number))
             .await?;
-        }
-        // All of them are at work on their bodies, or would never answer.
-        let expected = if function == "alone" { REQUESTS } else { 1 };
-        let metrics = host
-            .wait_for_metrics(|m| instances(m, function).0 >= f64::from(expected))
-            .await?;
-        let made = instances(&metrics, function).1;
-        match function {
-            "alone" => ensure!(made == f64::from(REQUESTS), "{made} instances"),
-            _ => ensure!(made < f64::from(REQUESTS), "{made} instances"),
-        }
-        let answers: Vec<Answer> = try_join_all(held.into_iter().map(Held::finish)).await?;
-        ensure!(answers.iter().all(|answer| answer.status == 200));
     }
+    let metrics = host
+        .wait_for_metrics(|m| instances(m, "alone").0 >= f64::from(REQUESTS))
+        .await?;
+    let made = instances(&metrics, "alone").1;
+    ensure!(made == f64::from(REQUESTS), "{made} instances");
+    let answers: Vec<Answer> = try_join_all(held.into_iter().map(Held::finish)).await?;
+    ensure!(answers.iter().all(|answer| answer.status == 200));
+    Ok(())
+}
+
+/// However fast requests follow one another: who has a place finds an instance, or may make one.
+#[tokio::test]
+async fn there_are_never_more_instances_than_places() -> Result<()> {
+    const PLACES: f64 = 4.0;
+    let host = host(&[("narrow", &format!("max_concurrency = {PLACES}\n{KEPT}"))])?;
+    let client = client();
+    let clients = (0..64).map(|_| async {
+        for _ in 0..50 {
+            let answer = Answer::of(client.get(host.url("/narrow/ok"))).await?;
+            ensure!(answer.status == 200, "{} {}", answer.status, answer.text());
+        }
+        anyhow::Ok(())
+    });
+    try_join_all(clients).await?;
+    let (live, made) = instances(&host.metrics().await?, "narrow");
+    ensure!((1.0..=PLACES).contains(&live), "{live} instances live");
+    ensure!(made <= PLACES, "{made} instances made");
     Ok(())
 }

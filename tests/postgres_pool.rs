@@ -342,3 +342,69 @@ async fn statements_are_counted_by_their_result() -> Result<()> {
     ensure!(after.errors("probe", "database") == 0.0);
     Ok(())
 }
+
+#[tokio::test]
+async fn savepoints_work_as_anywhere() -> Result<()> {
+    let database = Database::shared().await?;
+    database.table("saved", "id int PRIMARY KEY").await?;
+    let got = database
+        .ask(
+            "script",
+            script(&[
+                "BEGIN",
+                "INSERT INTO saved VALUES (1)",
+                "SAVEPOINT before",
+                "INSERT INTO saved VALUES (2)",
+                "ROLLBACK TO SAVEPOINT before",
+                "INSERT INTO saved VALUES (3)",
+                "RELEASE SAVEPOINT before",
+                "COMMIT",
+            ]),
+        )
+        .await?;
+    ensure!(got["ok"].is_array(), "{got}");
+    let rows = database.rows("SELECT id FROM saved ORDER BY id").await?;
+    ensure!(
+        rows == [["DbValue::Int32(1)"], ["DbValue::Int32(3)"]],
+        "{rows:?}"
+    );
+    Ok(())
+}
+
+/// What can't be done is refused before anything is sent, and says what to do instead.
+#[tokio::test]
+async fn what_would_outlive_its_transaction_is_refused() -> Result<()> {
+    let database = Database::shared().await?;
+    for statement in [
+        "SET search_path = pg_catalog",
+        "LISTEN lots",
+        "PREPARE p AS SELECT 1",
+        "CREATE TEMP TABLE t (id int)",
+        "SELECT pg_advisory_lock(4711)",
+        "SELECT set_config('search_path', 'pg_catalog', false)",
+    ] {
+        let got = database
+            .ask("execute", json!({ "statement": statement }))
+            .await?;
+        let error = &got["error"]["db-error"];
+        ensure!(error["code"] == "0A000", "{statement}: {got}");
+        ensure!(
+            error["detail"] == "The statement was not sent.",
+            "{statement}: {got}"
+        );
+    }
+    // Several statements in one string: PostgreSQL says so itself, and nothing of it has run.
+    database.table("several", "id int").await?;
+    let several = "INSERT INTO several VALUES (1); INSERT INTO several VALUES (2)";
+    let got = database
+        .ask("execute", json!({ "statement": several }))
+        .await?;
+    ensure!(got["error"]["db-error"]["code"] == "42601", "{got}");
+    let rows = database.rows("SELECT count(*) FROM several").await?;
+    ensure!(rows == [["DbValue::Int64(0)"]], "{rows:?}");
+    let owner = database.owner().await?;
+    let locks = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 4711";
+    let locks: i64 = owner.query_one(locks, &[]).await?.get(0);
+    ensure!(locks == 0, "{locks} locks");
+    Ok(())
+}

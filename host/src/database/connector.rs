@@ -234,10 +234,10 @@ mod tests {
             use tokio::io::{AsyncReadExt, AsyncWriteExt};
             let (mut socket, _) = listener.accept().await.unwrap();
             let mut start = [0; 512];
-            socket.read(&mut start).await.unwrap();
+            _ = socket.read(&mut start).await.unwrap();
             let welcome = [&b"R\0\0\0\x08\0\0\0\0"[..], &b"Z\0\0\0\x05I"[..]].concat();
             socket.write_all(&welcome).await.unwrap();
-            socket.read(&mut start).await.unwrap();
+            _ = socket.read(&mut start).await.unwrap();
         });
         connecting.await.unwrap().unwrap();
         assert!(connector.outage().is_none());

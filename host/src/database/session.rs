@@ -64,7 +64,7 @@ pub struct Rest {
 enum Transaction {
     #[default]
     None,
-    Open(Lease),
+    Open(Box<Lease>),
     /// It ended without the guest's doing. Statements that were meant to be part of it must not run on their own.
     Lost,
 }
@@ -176,7 +176,7 @@ impl Session {
             Transaction::Open(lease) => {
                 // Stands unless the statement ends as it should.
                 *place = Transaction::Lost;
-                (lease, Some(place))
+                (*lease, Some(place))
             }
             Transaction::Lost => {
                 *place = Transaction::Lost;
@@ -333,7 +333,7 @@ impl Running {
                     .filter(|place| matches!(**place, Transaction::None))
                     .ok_or(DatabaseError::Busy)?,
             };
-            *place = Transaction::Open(lease);
+            *place = Transaction::Open(Box::new(lease));
         } else if let Some(mut place) = place
             && lease.is_clean()
         {

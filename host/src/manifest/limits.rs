@@ -25,7 +25,6 @@ pub const DB_WAIT_RANGE: RangeInclusive<Duration> =
     Duration::from_millis(1)..=Duration::from_secs(60);
 pub const DB_BUFFER_RANGE: RangeInclusive<u64> = 64 * KIB..=4 * GIB;
 pub const REUSE_REQUESTS_RANGE: RangeInclusive<u64> = 1..=1_000_000_000;
-pub const REUSE_CONCURRENT_RANGE: RangeInclusive<u64> = 1..=1_000;
 pub const IDLE_RANGE: RangeInclusive<Duration> = Duration::from_millis(10)..=HOUR;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,8 +55,6 @@ pub struct Limits {
 pub struct InstanceReuse {
     /// Requests that one instance serves in its life.
     pub max_requests: usize,
-    /// Requests that one instance serves at the same time.
-    pub max_concurrent: usize,
     /// An instance that has had nothing to do for so long is dropped.
     pub idle_timeout: Duration,
 }
@@ -87,7 +84,6 @@ impl InstanceReuse {
     /// `instance_reuse = false`: a new instance for each request.
     pub const NEVER: Self = Self {
         max_requests: 1,
-        max_concurrent: 1,
         idle_timeout: Duration::ZERO,
     };
 }
@@ -96,7 +92,6 @@ impl Default for InstanceReuse {
     fn default() -> Self {
         Self {
             max_requests: 1000,
-            max_concurrent: 1,
             idle_timeout: Duration::from_secs(10),
         }
     }

@@ -11,9 +11,8 @@
 //! | `db_quota` | 4/5 of the pool | database connections that the function may hold at the same time | 1 - 1000 |
 //! | `db_wait` | `"3s"` | how long a statement waits for a connection; then SQLSTATE 53300 | 1ms - 1m |
 //! | `db_buffer` | `"128MiB"` | rows that the host holds for the function, over all its statements; beyond it: SQLSTATE 53200 | 64KiB - 4GiB |
-//! | `instance_reuse` | `{}` | `false` is a new instance for each request; a table may set the next three | |
+//! | `instance_reuse` | `{}` | `false` is a new instance for each request; a table may set the next two | |
 //! | `instance_reuse.max_requests` | `1000` | requests in the life of an instance | 1 - 1000000000 |
-//! | `instance_reuse.max_concurrent` | `1` | requests at the same time in one instance | 1 - 1000 |
 //! | `instance_reuse.idle_timeout` | `"10s"` | an instance without work is dropped after this | 10ms - 1h |
 //! | `every` | none | the host calls the function by itself, at once and then at this interval; ms, s, m, h | 1s - 24h |
 //! | `methods` | all | HTTP methods that the function takes; to others the host answers 405 with `Allow` | |
@@ -165,12 +164,6 @@ fn read_reuse(item: &Item<'_>) -> InstanceReuse {
             "max_requests",
             &limits::REUSE_REQUESTS_RANGE,
             default.max_requests,
-        ),
-        max_concurrent: count(
-            &mut section,
-            "max_concurrent",
-            &limits::REUSE_CONCURRENT_RANGE,
-            default.max_concurrent,
         ),
         idle_timeout: idle.unwrap_or(default.idle_timeout),
     };

@@ -17,7 +17,6 @@ fn the_defaults_are_those_of_the_table() {
     let f = function("");
     let reuse = InstanceReuse {
         max_requests: 1000,
-        max_concurrent: 1,
         idle_timeout: Duration::from_secs(10),
     };
     let expected = Limits {
@@ -40,11 +39,10 @@ fn the_defaults_are_those_of_the_table() {
 #[test]
 fn every_limit_can_be_set() {
     let f = function(&tool(
-        "memory_limit = 2097152\ntimeout = \"90s\"\ncpu_limit = \"20ms\"\nmax_concurrency = 1\nqueue = 0\nmax_body_size = \"1MB\"\ndb_quota = 3\ndb_wait = \"250ms\"\ndb_buffer = \"1MiB\"\ninstance_reuse = { max_requests = 5, max_concurrent = 2, idle_timeout = \"1m\" }\nmethods = [\"GET\", \"DELETE\"]",
+        "memory_limit = 2097152\ntimeout = \"90s\"\ncpu_limit = \"20ms\"\nmax_concurrency = 1\nqueue = 0\nmax_body_size = \"1MB\"\ndb_quota = 3\ndb_wait = \"250ms\"\ndb_buffer = \"1MiB\"\ninstance_reuse = { max_requests = 5, idle_timeout = \"1m\" }\nmethods = [\"GET\", \"DELETE\"]",
     ));
     let reuse = InstanceReuse {
         max_requests: 5,
-        max_concurrent: 2,
         idle_timeout: Duration::from_secs(60),
     };
     let expected = Limits {
@@ -93,13 +91,13 @@ fn an_instance_may_serve_a_single_request() {
             .instance_reuse,
         InstanceReuse::NEVER
     );
-    let partly = function(&tool("instance_reuse = { max_concurrent = 8 }"))
+    let partly = function(&tool("instance_reuse = { max_requests = 8 }"))
         .limits
         .instance_reuse;
     assert_eq!(
         partly,
         InstanceReuse {
-            max_concurrent: 8,
+            max_requests: 8,
             ..InstanceReuse::default()
         }
     );
@@ -124,10 +122,6 @@ fn absurd_values_are_refused_with_their_range() {
         (
             "instance_reuse = { max_requests = 0 }",
             "from 1 to 1000000000",
-        ),
-        (
-            "instance_reuse = { max_concurrent = 5000 }",
-            "from 1 to 1000",
         ),
         (
             "instance_reuse = { idle_timeout = \"1ms\" }",
@@ -202,7 +196,7 @@ fn what_is_suggested_is_accepted() {
             function(&tool(suggestion(&shown)));
         }
     }
-    for key in ["max_requests", "max_concurrent", "idle_timeout"] {
+    for key in ["max_requests", "idle_timeout"] {
         let shown = faults(&tool(&format!("instance_reuse = {{ {key} = -1 }}")));
         function(&tool(&format!(
             "instance_reuse = {{ {} }}",
