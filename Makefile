@@ -10,7 +10,7 @@ CACHE := $(HOME)/.cache/flowviz
 FLOWVIZ_DIR ?= $(shell if [ "$$(id -u)" -eq 0 ] && ! setpriv --reuid=nobody --clear-groups test -x .; then echo /var/lib/flowviz; else echo .flowviz; fi)
 
 .DEFAULT_GOAL := help
-.PHONY: help up test setup functions host fmt lint deny unit e2e openapi query-plans cache
+.PHONY: help up test setup functions host fmt lint deny unit e2e faults openapi query-plans cache
 
 help: ## This list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -55,6 +55,11 @@ query-plans: ## Write docs/query-plans.md anew, from a database with a million l
 
 e2e: ## End-to-end tests on real PostgreSQL, PgBouncer and Prometheus
 	$(CARGO) test -p flowviz-tests --locked
+
+# A part of e2e.
+faults: ## What breaks, under load: the servers and what the host does then, with a table of how each went
+	@rm -f target/faults/latest.md
+	@failed=0; $(CARGO) test -p flowviz-tests --locked --no-fail-fast --test 'faults_*' || failed=1; cat target/faults/latest.md; exit $$failed
 
 # The day that `make plant-day` makes, and what else the command is told (ARGS='--help' lists it).
 LOTS ?= 20000

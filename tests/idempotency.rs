@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result, ensure};
 use flowviz_stack::{Options, Stack};
-use flowviz_tests::{Answer, Cutter, PATIENCE, User, Wms};
+use flowviz_tests::{Answer, Network, PATIENCE, User, Wms};
 use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt as _;
@@ -414,15 +414,9 @@ async fn an_answer_that_was_lost_comes_again() -> Result<()> {
     // Between the client and the host.
     let stack = Stack::start(Options::temporary()).await?;
     // Between the host and the pooler.
-    let inner = Cutter::before(stack.pgbouncer_host()).await?;
-    let (near, far) = (inner.address.to_string(), stack.pgbouncer_host());
-    let wms = Wms::on(stack, |options| {
-        for (_, value) in &mut options.env {
-            *value = value.replace(&far, &near);
-        }
-    })
-    .await?;
-    let outer = Cutter::before(wms.host.address.to_string()).await?;
+    let inner = Network::before(stack.pgbouncer_host()).await?;
+    let wms = Wms::on(stack, |options| inner.divert(options)).await?;
+    let outer = Network::before(wms.host.address.to_string()).await?;
     let database = wms.database().await?;
     let user = User::login(&wms, "operator").await?;
 

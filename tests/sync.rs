@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result};
 use flowviz_stack::{Options, Stack};
-use flowviz_tests::{Cutter, PATIENCE, Reply, User, Wms};
+use flowviz_tests::{Network, PATIENCE, Reply, User, Wms};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use tokio::time::{Duration, sleep, timeout};
@@ -456,14 +456,8 @@ async fn what_two_devices_send_at_once_is_written_once() -> Result<()> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_batch_that_breaks_off_is_sent_again_and_nothing_is_lost_or_doubled() -> Result<()> {
     let stack = Stack::start(Options::temporary()).await?;
-    let pooler = Cutter::before(stack.pgbouncer_host()).await?;
-    let (near, far) = (pooler.address.to_string(), stack.pgbouncer_host());
-    let wms = Wms::on(stack, |options| {
-        for (_, value) in &mut options.env {
-            *value = value.replace(&far, &near);
-        }
-    })
-    .await?;
+    let pooler = Network::before(stack.pgbouncer_host()).await?;
+    let wms = Wms::on(stack, |options| pooler.divert(options)).await?;
     let database = wms.database().await?;
     let user = User::login(&wms, "operator").await?;
     let items: Vec<Value> = (0..20).map(lot).collect();

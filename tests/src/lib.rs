@@ -5,22 +5,32 @@
 
 mod artifacts;
 mod client;
-mod cutter;
 mod database;
+mod fault_table;
 mod host;
 mod innocents;
+mod leaks;
+mod load;
+mod network;
 mod probes;
 mod promtool;
+mod readyz;
+mod trial;
 mod user;
 mod wms;
 
 pub use artifacts::{Artifacts, artifacts, functions, root};
 pub use client::{Answer, Held, PATIENCE, client};
-pub use cutter::Cutter;
 pub use database::{Database, connect};
+pub use fault_table::FaultReport;
 pub use host::{Host, HostOptions, Metrics};
 pub use innocents::Innocents;
-pub use probes::probes;
+pub use leaks::nothing_leaks;
+pub use load::{Kind, Load, Outcome, Tally, refusal};
+pub use network::{Network, Way, Weather};
+pub use probes::{probes, wms_and_probes};
 pub use promtool::promtool_accepts;
+pub use readyz::ReadyWatch;
+pub use trial::Trial;
 pub use user::{Reply, User, segment};
 pub use wms::{Wms, demo_password, migrate};

@@ -1,53 +1,90 @@
-//! How many requests of a function run at once, and how many wait for a place. Whoever finds the queue full is refused at once:
-//! an early 503 keeps the requests that are served fast.
+//! How many requests of a function run at once, and how many wait for a place. Whoever finds the queue full, or could only be served
+//! too late, is refused at once: an early 503 keeps the requests that are served fast, and no place is taken by one that will time out.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Instant;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// One function's places.
 #[derive(Debug)]
 pub struct Admission {
-    places: Arc<Semaphore>,
+    free: Arc<Semaphore>,
+    places: usize,
     queue: usize,
     waiting: AtomicUsize,
+    usual: Arc<Usual>,
+}
+
+/// A place, held for as long as this lives.
+#[derive(Debug)]
+pub struct Place {
+    taken: Instant,
+    usual: Arc<Usual>,
+    _permit: OwnedSemaphorePermit,
 }
 
 /// There is no place, and there will be none in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("all places are taken and the queue is full")]
+#[error("all places are taken, and the queue is full or too slow")]
 pub struct Overloaded;
 
 struct Waiting<'a>(&'a AtomicUsize);
+
+/// How long a place is usually held, in nanoseconds: an average in which the last ones count most. 0 until one was.
+#[derive(Debug, Default)]
+struct Usual(AtomicU64);
 
 // === impl Admission ===
 
 impl Admission {
     pub fn new(max_concurrency: usize, queue: usize) -> Self {
+        let places = max_concurrency.clamp(1, Semaphore::MAX_PERMITS);
         Self {
-            places: Arc::new(Semaphore::new(max_concurrency.min(Semaphore::MAX_PERMITS))),
+            free: Arc::new(Semaphore::new(places)),
+            places,
             queue,
             waiting: AtomicUsize::new(0),
+            usual: Arc::default(),
         }
     }
 
-    /// A place, held for as long as the permit lives; first come, first served.
-    pub async fn enter(&self, deadline: Instant) -> Result<OwnedSemaphorePermit, Overloaded> {
-        if let Ok(permit) = Arc::clone(&self.places).try_acquire_owned() {
-            return Ok(permit);
+    /// A place; first come, first served.
+    pub async fn enter(&self, deadline: Instant) -> Result<Place, Overloaded> {
+        if let Ok(permit) = Arc::clone(&self.free).try_acquire_owned() {
+            return Ok(self.place(permit));
         }
         let before = self.waiting.fetch_add(1, Ordering::AcqRel);
         let _waiting = Waiting(&self.waiting);
-        if before >= self.queue {
+        let usual = self.usual.get();
+        let turn = usual.mul_f64((before as f64 + 1.0) / self.places as f64);
+        // Requests differ, and a turn is a guess: twice what is usual should be left when it comes.
+        let needed = turn.saturating_add(usual.saturating_mul(2));
+        if before >= self.queue || needed > deadline.saturating_duration_since(Instant::now()) {
             return Err(Overloaded);
         }
-        let place = Arc::clone(&self.places).acquire_owned();
-        match tokio::time::timeout_at(deadline.into(), place).await {
-            Ok(Ok(permit)) => Ok(permit),
+        // Later than this it would take a place only to time out.
+        let last = deadline.checked_sub(usual).unwrap_or(deadline);
+        let permit = Arc::clone(&self.free).acquire_owned();
+        match tokio::time::timeout_at(last.into(), permit).await {
+            Ok(Ok(permit)) => Ok(self.place(permit)),
             Ok(Err(_)) | Err(_) => Err(Overloaded),
         }
+    }
+
+    fn place(&self, permit: OwnedSemaphorePermit) -> Place {
+        Place {
+            taken: Instant::now(),
+            usual: Arc::clone(&self.usual),
+            _permit: permit,
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.usual.note(self.taken.elapsed());
     }
 }
 
@@ -57,10 +94,33 @@ impl Drop for Waiting<'_> {
     }
 }
 
+// === impl Usual ===
+
+impl Usual {
+    /// How much one time counts: an eighth.
+    const SHARE: u64 = 8;
+
+    fn get(&self) -> Duration {
+        Duration::from_nanos(self.0.load(Ordering::Relaxed))
+    }
+
+    fn note(&self, held: Duration) {
+        let held = u64::try_from(held.as_nanos()).unwrap_or(u64::MAX);
+        let averaged = |usual: u64| match usual {
+            0 => held,
+            _ => usual - usual / Self::SHARE + held / Self::SHARE,
+        };
+        let update = |usual| Some(averaged(usual));
+        // It has no reason to fail.
+        _ = self
+            .0
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, update);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     fn soon() -> Instant {
         Instant::now() + Duration::from_millis(20)
@@ -92,5 +152,36 @@ mod tests {
         let _first = admission.enter(soon()).await.unwrap();
         assert_eq!(admission.enter(soon()).await.unwrap_err(), Overloaded);
         assert_eq!(admission.waiting.load(Ordering::Acquire), 0);
+    }
+    #[tokio::test]
+    async fn whoever_could_only_be_served_too_late_is_refused_at_once() {
+        let admission = Admission::new(2, 1000);
+        let second = Duration::from_secs(1);
+        admission.usual.note(second);
+        let now = Instant::now();
+        // A place is free: there is nothing to guess.
+        let first = admission.enter(now).await.unwrap();
+        let _second = admission.enter(now).await.unwrap();
+        // Half a second until its turn, and two to be served.
+        let refused = admission.enter(now + 2 * second).await;
+        assert_eq!(refused.unwrap_err(), Overloaded);
+        assert!(now.elapsed() < second);
+
+        let waits = admission.enter(now + 60 * second);
+        let (_third, ()) = tokio::join!(waits, async { drop(first) });
+    }
+
+    #[test]
+    fn what_is_usual_follows_what_is() {
+        let usual = Usual::default();
+        let (slow, fast) = (Duration::from_secs(10), Duration::from_millis(10));
+        usual.note(slow);
+        assert_eq!(usual.get(), slow);
+        for _ in 0..60 {
+            usual.note(fast);
+        }
+        assert!(usual.get() < 2 * fast, "{:?}", usual.get());
+        usual.note(Duration::MAX);
+        assert!(usual.get() > slow);
     }
 }

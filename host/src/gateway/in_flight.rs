@@ -9,11 +9,11 @@ use bytes::{Bytes, BytesMut};
 use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Sleep;
 use tracing::{debug, warn};
 use wasmtime_wasi_http::{Error, WasiBody};
 
+use super::admission::Place;
 use super::body::Body;
 use super::problem::Problem;
 use super::upload::Upload;
@@ -43,7 +43,7 @@ pub struct InFlight {
 #[derive(Debug)]
 pub struct Admitted {
     in_flight: InFlight,
-    place: OwnedSemaphorePermit,
+    place: Place,
 }
 
 /// Why there is no response.
@@ -128,7 +128,7 @@ impl InFlight {
     async fn call(
         &mut self,
         request: Request<WasiBody>,
-        place: OwnedSemaphorePermit,
+        place: Place,
     ) -> Result<Response<WasiBody>, Failed> {
         let version = &self.function.version;
         let request_id = Arc::clone(&self.request_id);

@@ -15,7 +15,6 @@ use futures::FutureExt;
 use futures::channel::oneshot;
 use futures::future::BoxFuture;
 use http::Response;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::AbortHandle;
 use tracing::warn;
 use wasmtime_wasi_http::WasiBody;
@@ -66,7 +65,7 @@ impl Call {
         request_id: Arc<str>,
         request: Request,
         idle: Arc<IdleInstances>,
-        place: OwnedSemaphorePermit,
+        place: impl Send + 'static,
     ) -> Self {
         let (sender, head) = oneshot::channel();
         let failure = Arc::new(OnceLock::new());

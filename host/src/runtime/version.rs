@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use tokio::sync::OwnedSemaphorePermit;
 use wasmtime::{Engine, PoolConcurrencyLimitError};
 use wasmtime_wasi_http::handler::{ProxyPre, Request};
 use wasmtime_wasi_http::p3::bindings::ServicePre;
@@ -64,7 +63,7 @@ impl FunctionVersion {
         &self,
         request_id: Arc<str>,
         request: Request,
-        place: OwnedSemaphorePermit,
+        place: impl Send + 'static,
     ) -> Result<Call, NoInstance> {
         let instance = match self.idle.take() {
             Some(instance) => instance,

@@ -319,6 +319,19 @@ impl Stack {
         .try_for_each(Process::check)
     }
 
+    /// A part is gone without a word, as after a crash (SIGKILL), until it is started again.
+    pub fn kill(&mut self, part: Part) {
+        let process = match part {
+            Part::Postgres => self.postgres.take(),
+            Part::PgBouncer => self.pgbouncer.take(),
+            Part::Prometheus => self.prometheus.take(),
+            Part::Host => None,
+        };
+        if let Some(mut process) = process {
+            process.kill();
+        }
+    }
+
     /// PostgreSQL goes away; PgBouncer stays.
     pub async fn stop_postgres(&mut self) {
         if let Some(process) = self.postgres.take() {
@@ -329,6 +342,7 @@ impl Stack {
     /// PostgreSQL is back, on the same port, and answers. PgBouncer finds out by itself (`server_login_retry`).
     pub async fn start_postgres(&mut self) -> Result<()> {
         if self.postgres.is_none() {
+            postgres::wait_for_predecessor(self.directory.path()).await;
             self.postgres = Some(self.cluster.start(&self.launcher).await?);
         }
         Ok(())

@@ -302,19 +302,32 @@ async fn run_in(client: &tokio_postgres::Client, sql: &str) -> Result<()> {
         .map_err(|error| Error::Bootstrap(chain(&error)))
 }
 
-/// After a crash of the stack its PostgreSQL may still be writing its last checkpoint, on the same data and port.
+/// After a crash of the stack its PostgreSQL may still be writing its last checkpoint, on the same data and port; after one of
+/// PostgreSQL's server its children are there until they notice.
 pub(crate) async fn wait_for_predecessor(dir: &Path) {
     let pid_file = dir.join("postgres/data/postmaster.pid");
     let deadline = Instant::now() + PREDECESSOR_GONE_WITHIN;
-    while Instant::now() < deadline && runs_postgres(&pid_file) {
+    while Instant::now() < deadline && in_use(&pid_file) {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
 
-fn runs_postgres(pid_file: &Path) -> bool {
-    fs::read_to_string(pid_file)
-        .ok()
-        .and_then(|text| text.lines().next()?.trim().parse::<u32>().ok())
-        .and_then(|pid| fs::read_to_string(format!("/proc/{pid}/stat")).ok())
-        .is_some_and(|stat| stat.contains("(postgres)") && !stat.contains(") Z "))
+/// Whether a process is attached to the memory that a server and its children share, which the server notes in its pid file.
+fn in_use(pid_file: &Path) -> bool {
+    /// Of the pid file, from 0: the memory's key and id.
+    const MEMORY_LINE: usize = 6;
+    /// Of the kernel's list of shared memory, from 0: the id, and how many are attached.
+    const ID_COLUMN: usize = 1;
+    const ATTACHED_COLUMN: usize = 6;
+
+    let text = fs::read_to_string(pid_file).unwrap_or_default();
+    let memory = text.lines().nth(MEMORY_LINE).unwrap_or_default();
+    let Some(id) = memory.split_whitespace().nth(1) else {
+        return false;
+    };
+    let list = fs::read_to_string("/proc/sysvipc/shm").unwrap_or_default();
+    list.lines().any(|line| {
+        let column = |place| line.split_whitespace().nth(place);
+        column(ID_COLUMN) == Some(id) && column(ATTACHED_COLUMN) != Some("0")
+    })
 }

@@ -254,6 +254,18 @@ async fn parts_break_and_heal_on_the_same_addresses() {
         "0"
     );
 
+    // Its children are still there when the server is gone, and it can't start before they have noticed.
+    stack.kill(Part::Postgres);
+    assert!(connect_or_error(&stack.owner_url()).await.is_err());
+    stack.start_postgres().await.unwrap();
+    stack.kill(Part::PgBouncer);
+    assert!(tokio::net::TcpStream::connect(&host).await.is_err());
+    stack.start_pgbouncer().await.unwrap();
+    eventually("all is back after two crashes", async || {
+        connect_or_error(&app_url).await.ok()
+    })
+    .await;
+
     stack.check().unwrap();
     let pid = stack.pid(Part::PgBouncer).unwrap();
     let killed = std::process::Command::new("kill")

@@ -1,6 +1,8 @@
 //! `spin:postgres@4.2.0`, each way of calling it. The request's body says what to run:
 //! `{ "address": ..., "statement": ..., "parameters": [{ "int32": 1 }, ...], "ca": ... }`.
 
+use std::time::Duration;
+
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 use spin_sdk::http::Request;
@@ -98,13 +100,15 @@ async fn answer(path: &str, asked: &Value) -> Result<Value, Error> {
                     .await?
             ))
         }
-        // Statements on one connection, one after the other; the last one's rows come back.
+        // Statements on one connection, one after the other, with a pause or a panic where the script says so; the last one's rows
+        // come back.
         "/pg/script" => {
             let connection = Connection::open_async(address.to_owned()).await?;
             let mut last = Value::Null;
             for statement in asked["statements"].as_array().into_iter().flatten() {
                 match statement.as_str().unwrap_or_default() {
                     "panic" => panic!("the probe was asked to panic within a script"),
+                    "pause" => pause(asked).await,
                     statement => {
                         let (_, mut stream, result) = connection
                             .query_async(statement.to_owned(), Vec::new())
@@ -119,6 +123,18 @@ async fn answer(path: &str, asked: &Value) -> Result<Value, Error> {
                 }
             }
             Ok(last)
+        }
+        // Opens so many connections, uses each, and never closes any.
+        "/pg/hoard" => {
+            for _ in 0..asked["times"].as_u64().unwrap_or(1) {
+                let connection = Connection::open_async(address.to_owned()).await?;
+                connection
+                    .execute_async(statement.to_owned(), Vec::new())
+                    .await?;
+                std::mem::forget(connection);
+            }
+            pause(asked).await;
+            Ok(json!("hoarded"))
         }
         // The same statement so many times at once.
         "/pg/concurrent" => {
@@ -138,6 +154,12 @@ async fn answer(path: &str, asked: &Value) -> Result<Value, Error> {
         }
         _ => Ok(json!("no such call")),
     }
+}
+
+/// For `"pause"` milliseconds.
+async fn pause(asked: &Value) {
+    let milliseconds = asked["pause"].as_u64().unwrap_or_default();
+    crate::pause_for(Duration::from_millis(milliseconds)).await;
 }
 
 fn builder(address: &str, asked: &Value) -> Result<ConnectionBuilder, Error> {
