@@ -1,5 +1,6 @@
 //! The response's body, observed to its end.
 
+use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
@@ -33,6 +34,8 @@ enum Content {
 /// A function's response that is still being made.
 #[derive(Debug)]
 pub struct FunctionBody {
+    /// What of it has come already.
+    beginning: VecDeque<Frame<Bytes>>,
     inner: WasiBody,
     request: Shared,
     reaper: AbortHandle,
@@ -69,8 +72,9 @@ impl Body {
         }
     }
 
-    /// A function's response of which only the head is known. `left` is its `Content-Length`.
+    /// A function's response of which only the `beginning` is known. `left` is its `Content-Length`.
     pub(super) fn streamed(
+        beginning: VecDeque<Frame<Bytes>>,
         inner: WasiBody,
         request: InFlight,
         deadline: Instant,
@@ -84,6 +88,7 @@ impl Body {
         });
         Self {
             content: Content::Streamed(Box::new(FunctionBody {
+                beginning,
                 inner,
                 request,
                 reaper: reaper.abort_handle(),
@@ -151,7 +156,11 @@ impl FunctionBody {
         if self.request.is_over() {
             return Poll::Ready(Some(Err(Cut::Timeout)));
         }
-        let frame = match ready!(Pin::new(&mut self.inner).poll_frame(cx)) {
+        let frame = match self.beginning.pop_front() {
+            Some(frame) => Some(Ok(frame)),
+            None => ready!(Pin::new(&mut self.inner).poll_frame(cx)),
+        };
+        let frame = match frame {
             // Wasmtime ends the body of a guest that died as it ends one that is complete.
             None => match self.request.failure() {
                 Some(reason) => {

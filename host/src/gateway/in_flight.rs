@@ -5,24 +5,20 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Instant;
 
-use bytes::{Bytes, BytesMut};
 use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
-use http_body_util::BodyExt as _;
 use tokio::time::Sleep;
 use tracing::{debug, warn};
-use wasmtime_wasi_http::{Error, WasiBody};
+use wasmtime_wasi_http::WasiBody;
 
 use super::admission::Place;
+use super::beginning::{Beginning, Read, WHOLE};
 use super::body::Body;
 use super::problem::Problem;
 use super::upload::Upload;
 use crate::deploy::LiveFunction;
 use crate::runtime::{Call, Failure, HandleError, NoInstance};
 use crate::telemetry::red::{Observation, Reason};
-
-/// Bytes. A response that says it has no more is taken from its instance whole before it is handed on.
-const WHOLE: u64 = 64 * 1024;
 
 /// A request that a function has, from its admission to the end of its response.
 #[derive(Debug)]
@@ -137,7 +133,7 @@ impl InFlight {
     }
 
     /// Hands the response on: a small one whole, so that neither its instance nor its place waits for a slow client, and a
-    /// failure in its middle is still a problem; a large one, or one of unknown length, as it comes.
+    /// failure in its middle is still a problem; a large one, or one that takes its time, as it comes.
     async fn respond(
         mut self,
         response: Response<WasiBody>,
@@ -154,35 +150,47 @@ impl InFlight {
         } else {
             content_length(&parts.headers)
         };
-        let Some(length) = length.filter(|length| *length <= WHOLE) else {
-            self.status(parts.status);
-            // It makes its response for as long as its client reads, and no longer than that and what it may do afterwards.
-            let left = deadline.saturating_duration_since(Instant::now());
-            if let Some(call) = &mut self.call {
-                call.detach(left + self.function.config.limits.timeout);
+        let mut beginning = Beginning::default();
+        let read = match length {
+            Some(length) if length > WHOLE => Ok(Read::More),
+            length => {
+                let read = beginning.read(&mut body, length);
+                tokio::select! {
+                    biased;
+                    read = drive(&mut self.call, read) => read,
+                    () = sleep => return self.fail(Some(Reason::Timeout), Problem::Timeout),
+                }
             }
-            let body = Body::streamed(body, self, deadline, length);
-            return Response::from_parts(parts, body);
         };
-        let whole = collect(&mut body, length);
-        let bytes = tokio::select! {
-            biased;
-            bytes = drive(&mut self.call, whole) => bytes,
-            () = sleep => return self.fail(Some(Reason::Timeout), Problem::Timeout),
-        };
-        drop(body);
-        // Most guests have nothing left to do, and only need to hear that.
-        drive(&mut self.call, ready(())).await;
-        match bytes {
-            Ok(bytes) => {
+        // A guest that dies ends its body, too.
+        let failure = self.failure();
+        match read {
+            Ok(Read::Whole(bytes)) if failure.is_none() => {
+                drop(body);
+                // Most guests have nothing left to do, and only need to hear that.
+                drive(&mut self.call, ready(())).await;
                 self.status(parts.status);
                 let observation = self.complete();
                 Response::from_parts(parts, Body::whole(bytes, observation))
             }
-            Err(error) => {
-                warn!(function = %self.function.config.id, request_id = %self.request_id, "the response's body: {error}");
-                let reason = self.failure().unwrap_or(Reason::Error);
-                self.fail(Some(reason), Problem::FunctionFailed)
+            Ok(Read::More) if failure.is_none() => {
+                self.status(parts.status);
+                // It makes its response for as long as its client reads, and no longer than that and what it may do afterwards.
+                let left = deadline.saturating_duration_since(Instant::now());
+                if let Some(call) = &mut self.call {
+                    call.detach(left + self.function.config.limits.timeout);
+                }
+                let body = Body::streamed(beginning.frames, body, self, deadline, length);
+                Response::from_parts(parts, body)
+            }
+            read => {
+                if let Err(error) = read {
+                    warn!(function = %self.function.config.id, request_id = %self.request_id, "the response's body: {error}");
+                }
+                self.fail(
+                    Some(failure.unwrap_or(Reason::Error)),
+                    Problem::FunctionFailed,
+                )
             }
         }
     }
@@ -279,27 +287,6 @@ pub fn refuse(observation: Observation, problem: Problem) -> Response<Body> {
 pub fn told(mut observation: Observation, answer: Response<Body>) -> Response<Body> {
     observation.status(answer.status());
     answer
-}
-
-/// The whole of a body that promises `length` bytes. A guest that dies ends it early, which is an error too.
-async fn collect(body: &mut WasiBody, length: u64) -> Result<Bytes, Error> {
-    let mut bytes = BytesMut::new();
-    // Beyond the promised bytes there is nothing to wait for.
-    while (bytes.len() as u64) < length {
-        match body.frame().await {
-            Some(Ok(frame)) => {
-                if let Ok(data) = frame.into_data() {
-                    if data.len() as u64 == length {
-                        return Ok(data);
-                    }
-                    bytes.extend_from_slice(&data);
-                }
-            }
-            Some(Err(error)) => return Err(error),
-            None => return Err(Error::HttpResponseIncomplete),
-        }
-    }
-    Ok(bytes.freeze())
 }
 
 fn content_length(headers: &HeaderMap) -> Option<u64> {

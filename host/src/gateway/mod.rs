@@ -4,6 +4,7 @@
 //! (`Connection: close`, GOAWAY), finishes what is in flight, and only then ends.
 
 mod admission;
+mod beginning;
 mod body;
 mod client;
 mod connection;
