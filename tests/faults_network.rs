@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use flowviz_tests::{Network, Trial, Way, Weather};
 
 /// The way to a server in the same country.
@@ -26,9 +26,7 @@ async fn a_black_hole() -> Result<()> {
     tokio::time::sleep(GIVEN_UP).await;
     trial.until_unready().await?;
     network.turn(Weather::Fair);
-    let report = trial.over().await?;
-    ensure!(report.unready);
-    Ok(())
+    trial.over().await?.expect_outage()
 }
 
 /// A firewall that lost its memory: no packet says so.
@@ -48,9 +46,7 @@ async fn a_long_way() -> Result<()> {
     tokio::time::sleep(Duration::from_secs(4)).await;
     network.turn(Weather::Fair);
     trial.expect_no_failure(began)?;
-    let report = trial.over().await?;
-    ensure!(!report.unready);
-    Ok(())
+    trial.over().await?.expect_no_outage()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -80,7 +76,5 @@ async fn resets() -> Result<()> {
     network.reset();
     trial.until_unready().await?;
     network.turn(Weather::Fair);
-    let report = trial.over().await?;
-    ensure!(report.unready);
-    Ok(())
+    trial.over().await?.expect_outage()
 }

@@ -24,9 +24,7 @@ async fn postgres_crashes() -> Result<()> {
     trial.wms.stack.kill(Part::Postgres);
     trial.until_unready().await?;
     trial.wms.stack.start_postgres().await?;
-    let report = trial.over().await?;
-    ensure!(report.unready);
-    Ok(())
+    trial.over().await?.expect_outage()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -35,9 +33,7 @@ async fn pgbouncer_crashes() -> Result<()> {
     trial.wms.stack.kill(Part::PgBouncer);
     trial.until_unready().await?;
     trial.wms.stack.start_pgbouncer().await?;
-    let report = trial.over().await?;
-    ensure!(report.unready);
-    Ok(())
+    trial.over().await?.expect_outage()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -64,9 +60,7 @@ async fn pgbouncer_pauses() -> Result<()> {
     console.simple_query("PAUSE flowviz").await?;
     trial.until_unready().await?;
     console.simple_query("RESUME flowviz").await?;
-    let report = trial.over().await?;
-    ensure!(report.unready);
-    Ok(())
+    trial.over().await?.expect_outage()
 }
 
 /// Every server connection is replaced, each when it is free: nobody notices. But a connection that logs in at that moment is ended too,

@@ -3,15 +3,19 @@
 use std::fs::{self, File};
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 
 use crate::load::{Kind, Outcome, Tally};
 use crate::root;
 
 const HEAD: &str = "\
-| fault | requests | writes that failed | reads that failed | others that failed | acknowledged | found | recovered after | /readyz said 503 |
+| fault | requests | writes that failed | reads that failed | others that failed | acknowledged | found | recovered after | /readyz said 503 for |
 |---|---|---|---|---|---|---|---|---|
 ";
+
+/// As long as `/readyz` may say 503 while the database answers: one of its questions, which are 2 s apart, may be late on a machine
+/// that is busy.
+const BLIP: Duration = Duration::from_secs(5);
 
 /// How a fault went.
 #[derive(Debug)]
@@ -22,13 +26,29 @@ pub struct FaultReport {
     pub found: usize,
     /// From the fault's end to the last answer that was not as wanted.
     pub recovered_after: Duration,
-    /// `/readyz` said 503 meanwhile.
-    pub unready: bool,
+    /// For how long `/readyz` said 503.
+    pub unready: Duration,
 }
 
 // === impl FaultReport ===
 
 impl FaultReport {
+    /// The database was away, and `/readyz` said so.
+    pub fn expect_outage(&self) -> Result<()> {
+        ensure!(!self.unready.is_zero(), "/readyz never said 503");
+        Ok(())
+    }
+
+    /// The database answered all the time, and so did `/readyz`.
+    pub fn expect_no_outage(&self) -> Result<()> {
+        ensure!(
+            self.unready <= BLIP,
+            "/readyz said 503 for {:?}",
+            self.unready
+        );
+        Ok(())
+    }
+
     /// Shows it, and puts it into the table in place of the one before.
     pub fn note(&self) -> Result<()> {
         let row = self.row();
@@ -50,14 +70,14 @@ impl FaultReport {
     fn row(&self) -> String {
         let failed = [Kind::Write, Kind::Read, Kind::Bystander].map(|kind| self.failed(kind));
         format!(
-            "| {} | {} | {} | {} | {} | {:.1} s | {} |",
+            "| {} | {} | {} | {} | {} | {:.1} s | {:.1} s |",
             self.fault,
             self.tally.requests(),
             failed.join(" | "),
             self.tally.acknowledged.len(),
             self.found,
             self.recovered_after.as_secs_f64(),
-            if self.unready { "yes" } else { "no" },
+            self.unready.as_secs_f64(),
         )
     }
 

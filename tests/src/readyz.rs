@@ -49,6 +49,16 @@ impl ReadyWatch {
             .map(|(_, status)| *status)
             .collect()
     }
+
+    /// For how long it said 503 since then, in all.
+    pub fn unready(&self, since: Instant) -> Duration {
+        let said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        let spans = said.windows(2).filter_map(|pair| match pair {
+            [(asked, Some(503)), (next, _)] if *asked >= since => Some(*next - *asked),
+            _ => None,
+        });
+        spans.sum()
+    }
 }
 
 impl Drop for ReadyWatch {

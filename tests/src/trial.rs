@@ -107,7 +107,7 @@ impl Trial {
             found: usize::try_from(found.get::<_, i64>(0))?,
             tally,
             recovered_after,
-            unready: said.contains(&Some(503)),
+            unready: self.ready.unready(self.began),
         };
         report.note()?;
         report.tally.check()?;
