@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tracing::{info, warn};
 
-use crate::database::Pools;
+use crate::database::{DatabaseError, Pools};
 use crate::manifest::Secret;
 
 /// How long the database has to answer. `pg_isready` would not do: PgBouncer says yes while PostgreSQL is down.
@@ -40,7 +40,11 @@ impl Readiness {
     pub async fn watch(self: Arc<Self>, pools: Arc<Pools>, database: Secret) {
         let mut was_up = None;
         loop {
-            let answer = pools.check(database.expose(), DEADLINE).await;
+            let answer = match pools.check(database.expose(), DEADLINE).await {
+                // A connection that has just been ended says nothing about the next one.
+                Err(DatabaseError::Lost(_)) => pools.check(database.expose(), DEADLINE).await,
+                answer => answer,
+            };
             let up = answer.is_ok();
             if was_up.replace(up) != Some(up) {
                 match &answer {

@@ -3,10 +3,12 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::BytesMut;
 use futures::FutureExt as _;
 use pg_tls::{Connector, Encryption, TlsError, TlsStream, Trust};
+use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, ToSocketAddrs};
 use tokio::task::coop::unconstrained;
@@ -20,6 +22,10 @@ const READ_BYTES: usize = 16 * 1024;
 
 /// A buffer that a large row has grown beyond this is not kept.
 const KEEP_BYTES: usize = 256 * 1024;
+
+/// A server whose machine or network doesn't even acknowledge what it was sent is given up after this, well before a statement's own
+/// time is over; one that is only slow acknowledges.
+const UNHEARD: Duration = Duration::from_secs(4);
 
 #[derive(Debug)]
 pub(super) struct Wire {
@@ -201,6 +207,13 @@ async fn dial(addresses: impl ToSocketAddrs) -> Result<(TcpStream, SocketAddr), 
         let socket = TcpStream::connect(addresses).await?;
         // A statement is one small write that should leave at once.
         socket.set_nodelay(true)?;
+        let watched = SockRef::from(&socket);
+        watched.set_tcp_user_timeout(Some(UNHEARD))?;
+        watched.set_tcp_keepalive(
+            &TcpKeepalive::new()
+                .with_time(UNHEARD)
+                .with_interval(UNHEARD),
+        )?;
         let peer = socket.peer_addr()?;
         Ok((socket, peer))
     };

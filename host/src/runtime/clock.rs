@@ -1,10 +1,11 @@
 //! How much CPU time a guest has used, with what the host did for it in its calls.
 //!
-//! Wasmtime says when a guest is entered and left (call hooks); while the instance waits for something, or has yielded at an epoch
-//! tick, the clock is stopped. All calls come from the one task that drives the instance.
+//! A guest runs only while its instance is polled: the time of the polls is its own, and what passes between them is a wait.
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::LazyLock;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 static BASE: LazyLock<Instant> = LazyLock::new(Instant::now);
@@ -12,47 +13,45 @@ static BASE: LazyLock<Instant> = LazyLock::new(Instant::now);
 /// Nanoseconds in each field.
 #[derive(Debug, Default)]
 pub struct GuestClock {
-    /// When the guest was entered; 0 while it isn't running.
+    /// When the poll under way began; 0 while there is none.
     entered: AtomicU64,
     /// Used since the last [`GuestClock::restart`].
     used: AtomicU64,
     /// Used and not yet taken by [`GuestClock::take`].
     unreported: AtomicU64,
-    /// The guest has waited since it was last entered.
-    waited: AtomicBool,
 }
 
 // === impl GuestClock ===
 
 impl GuestClock {
-    /// The guest runs from now on, if it didn't already. True: it has waited before, so ticks have passed that are not its own.
-    pub fn enter(&self) -> bool {
-        if self.entered.load(Relaxed) != 0 {
-            return false;
-        }
-        self.entered.store(now(), Relaxed);
-        self.waited.swap(false, Relaxed)
-    }
-
-    /// The instance waits for something.
-    pub fn wait(&self) {
-        self.leave();
-        self.waited.store(true, Relaxed);
+    /// Counts the time that it takes to poll `guest`.
+    pub async fn time<T>(&self, guest: impl Future<Output = T>) -> T {
+        let mut guest = pin!(guest);
+        poll_fn(|cx| {
+            self.entered.store(now(), Relaxed);
+            let polled = guest.as_mut().poll(cx);
+            self.leave();
+            polled
+        })
+        .await
     }
 
     /// The guest doesn't run from now on. Harmless when it didn't.
     pub fn leave(&self) {
-        let entered = self.entered.swap(0, Relaxed);
-        if entered != 0 {
-            let ran = now().saturating_sub(entered);
-            self.used.fetch_add(ran, Relaxed);
-            self.unreported.fetch_add(ran, Relaxed);
-        }
+        let ran = self.running();
+        self.entered.store(0, Relaxed);
+        self.used.fetch_add(ran, Relaxed);
+        self.unreported.fetch_add(ran, Relaxed);
     }
 
-    /// Time used since the last restart, without what is running now.
+    /// For how long the guest has run without a wait.
+    pub fn running_for(&self) -> Duration {
+        Duration::from_nanos(self.running())
+    }
+
+    /// Time used since the last restart.
     pub fn used(&self) -> Duration {
-        Duration::from_nanos(self.used.load(Relaxed))
+        Duration::from_nanos(self.used.load(Relaxed) + self.running())
     }
 
     /// A new request begins.
@@ -63,6 +62,13 @@ impl GuestClock {
     /// Seconds used since the last call of this.
     pub fn take(&self) -> f64 {
         Duration::from_nanos(self.unreported.swap(0, Relaxed)).as_secs_f64()
+    }
+
+    fn running(&self) -> u64 {
+        match self.entered.load(Relaxed) {
+            0 => 0,
+            entered => now().saturating_sub(entered),
+        }
     }
 }
 
@@ -77,31 +83,26 @@ fn now() -> u64 {
 mod tests {
     use super::*;
 
-    #[test]
-    fn only_time_inside_the_guest_counts() {
+    const A_WHILE: Duration = Duration::from_millis(5);
+
+    #[tokio::test]
+    async fn only_polls_count() {
         let clock = GuestClock::default();
-        std::thread::sleep(Duration::from_millis(5));
-        clock.leave();
-        assert_eq!(clock.used(), Duration::ZERO);
-
-        assert!(!clock.enter());
-        std::thread::sleep(Duration::from_millis(5));
-        // A call to the host and back doesn't begin anew.
-        assert!(!clock.enter());
-        clock.leave();
+        let guest = async {
+            std::thread::sleep(A_WHILE);
+            assert!(clock.running_for() >= A_WHILE);
+            assert!(clock.used() >= A_WHILE);
+            tokio::time::sleep(20 * A_WHILE).await;
+            assert!(clock.running_for() < A_WHILE);
+        };
+        clock.time(guest).await;
         let used = clock.used();
-        assert!(used >= Duration::from_millis(5));
-        clock.leave();
-        assert_eq!(clock.used(), used);
+        assert!((A_WHILE..20 * A_WHILE).contains(&used), "{used:?}");
+        assert_eq!(clock.running_for(), Duration::ZERO);
 
-        assert!(clock.take() > 0.0);
+        assert_eq!(clock.take(), used.as_secs_f64());
         assert_eq!(clock.take(), 0.0);
         clock.restart();
         assert_eq!(clock.used(), Duration::ZERO);
-
-        clock.wait();
-        assert!(clock.enter(), "it had waited");
-        clock.leave();
-        assert!(!clock.enter(), "and not since");
     }
 }

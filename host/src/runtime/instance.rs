@@ -4,14 +4,13 @@
 //! each request, which is more than most requests take.
 
 use std::future::{pending, poll_fn};
-use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 
 use futures::channel::oneshot;
 use wasmtime::component::ResourceTable;
-use wasmtime::{AsContextMut, CallHook, Store, StoreContextMut, UpdateDeadline};
+use wasmtime::{AsContextMut, Store, UpdateDeadline};
 use wasmtime_wasi::WasiCtx;
 use wasmtime_wasi_http::handler::{Prepared, Proxy, Request, Response};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpView};
@@ -20,6 +19,7 @@ use super::clock::GuestClock;
 use super::limits::{LimitExceeded, MemoryLimiter};
 use super::version::FunctionConfig;
 use crate::capabilities::{OutboundHttp, PostgresCtx};
+use crate::manifest::CPU_TICK;
 
 /// One that is ready to serve, or serves.
 pub(super) struct Instance {
@@ -104,7 +104,7 @@ impl Instance {
             ..
         } = self;
         let proxy = &*proxy;
-        let mut serving = pin!(store.run_concurrent(async |accessor| {
+        let serving = store.run_concurrent(async |accessor| {
             let prepared = accessor.with(|mut store| {
                 let view = InstanceState::http;
                 Prepared::new(store.as_context_mut(), proxy, request, view, head)
@@ -116,23 +116,12 @@ impl Instance {
                 Proxy::P3(guest) => *guest.wasi_http_handler().func_handle().func(),
             };
             let takes_another = poll_fn(|cx| {
-                Poll::Ready(
-                    accessor
-                        .poll_ready_for_concurrent_call(entry, cx)
-                        .is_ready(),
-                )
+                let ready = accessor.poll_ready_for_concurrent_call(entry, cx);
+                Poll::Ready(ready.is_ready())
             });
             wasmtime::error::Ok(takes_another.await)
-        }));
-        poll_fn(|cx| {
-            let served = serving.as_mut().poll(cx);
-            if served.is_pending() {
-                shared.clock.wait();
-            }
-            served
-        })
-        .await
-        .flatten()
+        });
+        shared.clock.time(serving).await.flatten()
     }
 
     /// The request has ended, with all that the guest did for it. True: it may have another.
@@ -143,7 +132,6 @@ impl Instance {
     }
 
     fn rest(&mut self) {
-        self.shared.clock.leave();
         let metrics = &self.shared.config.metrics;
         metrics.cpu.inc_by(self.shared.clock.take());
         if std::mem::take(&mut self.busy) {
@@ -201,39 +189,22 @@ impl InstanceShared {
     }
 }
 
-/// Measures the guest's CPU time, makes a busy guest yield at every epoch tick, and ends it at `cpu_limit`.
+/// Makes a busy guest yield at every epoch tick, and ends it at `cpu_limit`.
 fn keep_time(store: &mut Store<InstanceState>, shared: &Arc<InstanceShared>) {
-    let hook = Arc::clone(shared);
-    store.call_hook(
-        move |mut store: StoreContextMut<'_, InstanceState>, event| {
-            match event {
-                CallHook::CallingWasm | CallHook::ReturningFromHost => {
-                    // Ticks that passed while the guest waited are not its own; those within a call that it makes are.
-                    if hook.clock.enter() {
-                        store.set_epoch_deadline(1);
-                    }
-                }
-                CallHook::ReturningFromWasm => hook.clock.leave(),
-                CallHook::CallingHost => {}
-            }
-            Ok(())
-        },
-    );
-    let tick = Arc::clone(shared);
+    let shared = Arc::clone(shared);
     store.set_epoch_deadline(1);
     store.epoch_deadline_callback(move |_store| {
-        tick.clock.leave();
-        let limit = tick.config.limits.cpu;
-        if tick.clock.used() > limit {
+        let limit = shared.config.limits.cpu;
+        if shared.clock.used() > limit {
             return Err(LimitExceeded::Cpu(limit).into());
         }
-        let resumed = Arc::clone(&tick);
+        // Ticks that passed while it waited are no reason to wait again.
+        if shared.clock.running_for() < CPU_TICK {
+            return Ok(UpdateDeadline::Continue(1));
+        }
         Ok(UpdateDeadline::YieldCustom(
             1,
-            Box::pin(async move {
-                tokio::task::yield_now().await;
-                resumed.clock.enter();
-            }),
+            Box::pin(tokio::task::yield_now()),
         ))
     });
 }

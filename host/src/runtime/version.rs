@@ -87,7 +87,7 @@ impl FunctionVersion {
             let proxy = pre.instantiate_async(&mut store).await?;
             wasmtime::error::Ok(Instance::new(store, proxy, Arc::clone(&shared)))
         };
-        let instance = instantiated.await.map_err(|error| {
+        let instance = shared.clock.time(instantiated).await.map_err(|error| {
             if error.is::<PoolConcurrencyLimitError>() {
                 NoInstance::PoolFull
             } else {
