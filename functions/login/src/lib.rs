@@ -63,7 +63,7 @@ async fn login(request: Request) -> Outcome {
     metrics::count("flowviz_login_attempts_total", &[("result", result)], 1.0);
 
     let user = user.ok_or_else(|| Kind::InvalidCredentials.because("Invalid credentials"))?;
-    let token = Claims::new(user.id, user.role.as_str(), now()).sign(&secret);
+    let token = Claims::new(user.id, user.role.as_str(), now()).sign(secret);
     let token = token.ok_or_else(|| Kind::Internal.because("No token could be made."))?;
     Ok(Reply::ok(&Welcome { user, token }))
 }

@@ -52,7 +52,7 @@ async fn refresh(request: Request) -> Outcome {
         .transpose()?;
     let claims = role.map(|role| Claims::new(caller.id, role.as_str(), now()));
     let secret = settings::jwt_secret().await?;
-    let token = claims.and_then(|claims| claims.sign(&secret));
+    let token = claims.and_then(|claims| claims.sign(secret));
     let token = token.ok_or_else(|| Kind::Internal.because("No token could be made."))?;
     Ok(Reply::ok(&Refreshed { token }))
 }

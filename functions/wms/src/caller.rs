@@ -46,7 +46,7 @@ impl Caller {
     pub async fn of(headers: &HeaderMap) -> Result<Self, Problem> {
         let token = bearer(headers).ok_or_else(Problem::unauthenticated)?;
         let secret = settings::jwt_secret().await?;
-        let id = token::verify(token, &secret, now()).ok_or_else(Problem::unauthenticated)?;
+        let id = token::verify(token, secret, now()).ok_or_else(Problem::unauthenticated)?;
         Ok(Self { id })
     }
 

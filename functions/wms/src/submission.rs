@@ -34,7 +34,7 @@ impl<T: Default> Submission<T> {
         };
         match content.await {
             Ok((body, secret)) => {
-                let stamp = stamp.with_content(&secret, &path, &body);
+                let stamp = stamp.with_content(secret, &path, &body);
                 Self::over(&body, faults, stamp, read)
             }
             Err(problem) => Self {
