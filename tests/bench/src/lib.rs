@@ -6,6 +6,7 @@
 pub mod cases;
 pub mod cli;
 pub mod environment;
+pub mod figures;
 pub mod load;
 pub mod manifest;
 pub mod measure;

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::cases::Case;
 use crate::environment::Environment;
+use crate::figures::Figure;
 use crate::measure::Measurement;
 use crate::rounds::Turn;
 use crate::server::System;
@@ -59,15 +60,6 @@ pub struct Ratio {
     pub p99: f64,
     pub peak_p99: f64,
     pub cpu: f64,
-}
-
-/// One figure of the host itself.
-#[derive(Clone, Debug, Serialize)]
-pub struct Figure {
-    pub figure: &'static str,
-    pub value: f64,
-    pub unit: &'static str,
-    pub how: String,
 }
 
 type Cell = (Case, usize);
@@ -228,7 +220,7 @@ impl Report {
         for figure in &self.host {
             writeln!(
                 text,
-                "| {} | {:.3} {} | {} |",
+                "| {} | {:.1} {} | {} |",
                 figure.figure, figure.value, figure.unit, figure.how
             )?;
         }

@@ -12,6 +12,7 @@ use crate::cases::Case;
 use crate::load::Pace;
 use crate::measure::{Effort, Measurement, measure};
 use crate::plant::Plant;
+use crate::same::check;
 use crate::server::{HostOptions, Programs, Server, System};
 
 /// Of what the slower system can do: latencies are taken at a rate that leaves room.
@@ -44,6 +45,23 @@ pub struct Turn {
 // === impl Rounds ===
 
 impl Rounds {
+    /// Before anything is timed: do both answer alike?
+    pub async fn check(
+        &self,
+        plant: &Plant,
+        programs: &Programs,
+        options: &HostOptions<'_>,
+    ) -> Result<usize> {
+        let native = programs.start_native(plant).await?;
+        let flowviz = programs.start_host(options.clone()).await?;
+        let addresses = [
+            (System::Native, native.address),
+            (System::Flowviz, flowviz.address),
+        ]
+        .into();
+        check(&plant.data, &plant.jwt_secret, &addresses, &self.cases).await
+    }
+
     pub async fn run(
         &self,
         plant: &Plant,

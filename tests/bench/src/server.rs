@@ -77,20 +77,17 @@ impl fmt::Display for System {
 // === impl Programs ===
 
 impl Programs {
-    /// Beside ourselves, where one build put all three.
+    /// The native server is ourselves; our host is beside us, where `make bench` built it.
     pub fn find(dir: PathBuf) -> Result<Self> {
-        let ourselves = std::env::current_exe()?;
-        let beside = |name| -> Result<PathBuf> {
-            let path = ourselves.with_file_name(name);
-            if !path.is_file() {
-                bail!("{} isn't there: `make bench` builds it", path.display());
-            }
-            Ok(path)
-        };
+        let native = std::env::current_exe()?;
+        let flowviz = native.with_file_name("flowviz");
+        if !flowviz.is_file() {
+            bail!("{} isn't there: `make bench` builds it", flowviz.display());
+        }
         std::fs::create_dir_all(&dir).with_context(|| dir.display().to_string())?;
         Ok(Self {
-            flowviz: beside("flowviz")?,
-            native: beside("flowviz-native")?,
+            flowviz,
+            native,
             dir,
         })
     }
@@ -104,7 +101,7 @@ impl Programs {
         let address = free()?;
         let mut command = self.command(&self.native);
         command
-            .arg(format!("--listen={address}"))
+            .args(["native", "--listen", &address.to_string()])
             .env("DATABASE_URL", plant.stack.app_url().to_string())
             .env("JWT_SECRET", &plant.jwt_secret);
         self.start(command, address, address, "/hello").await
