@@ -55,6 +55,10 @@ pub struct Cli {
     #[arg(long, value_enum)]
     figures: Option<Figures>,
 
+    /// Take a CPU profile of our host with `perf`, under the closed load of each case: target/bench/perf-CASE-CONNECTIONS.data
+    #[arg(long)]
+    perf: bool,
+
     /// Where the results are written, as JSON [default: target/bench/latest.json]
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -116,6 +120,7 @@ impl Cli {
             connections: or(&self.connections, &[16, 100, 1000]),
             rounds: if self.quick { 1 } else { self.rounds },
             warm_up: Duration::from_secs_f64(self.warm_up),
+            profiles: self.perf.then(|| self.dir()),
             time: Duration::from_secs_f64(if self.quick { 1.0 } else { self.seconds }),
         }
     }

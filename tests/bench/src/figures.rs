@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::load::{Load, Pace};
 use crate::manifest::{components, of, wms};
 use crate::plant::Plant;
-use crate::process::memory;
+use crate::process::{Memory, memory};
 use crate::report::median;
 use crate::server::{HostOptions, Programs, Server};
 
@@ -141,7 +141,7 @@ async fn idle_functions(programs: &Programs) -> Result<Vec<Figure>> {
     for count in [FEW, MANY] {
         let manifest = programs.dir.join(format!("{count}.toml"));
         let functions = copies.iter().take(count).enumerate();
-        let functions = functions.map(|(number, copy)| (format!("lot-{number}"), copy.clone(), ""));
+        let functions = functions.map(|(number, copy)| (format!("lot{number}"), copy.clone(), ""));
         // Besides them the one that is asked whether the host is there.
         let hello = ("hello".to_owned(), components().join("hello.wasm"), "");
         fs::write(&manifest, of(functions.chain([hello])))?;
@@ -149,28 +149,38 @@ async fn idle_functions(programs: &Programs) -> Result<Vec<Figure>> {
         drop(start(programs, &manifest, &programs.cache(), None).await?);
         let host = start(programs, &manifest, &programs.cache(), None).await?;
         tokio::time::sleep(SETTLED_AFTER).await;
-        sizes.push(memory(host.pid())? as f64 / 1024.0);
+        sizes.push(memory(host.pid())?);
     }
     let (Some(few), Some(many)) = (sizes.first(), sizes.last()) else {
         return Ok(Vec::new());
     };
-    let resident = |figure, kib: f64, count: usize| Figure {
+    let host = |figure, memory: &Memory, count: usize| Figure {
         figure,
-        value: kib / 1024.0,
+        value: memory.resident as f64 / f64::from(1 << 20),
         unit: "MB",
         how: format!(
-            "resident after a warm start; {count} components that differ: `lot` with another custom section each; none was called"
+            "resident after a warm start; {count} copies of `lot` that differ, and none was called"
         ),
     };
+    let each = |figure, part: fn(&Memory) -> u64, how: &str| Figure {
+        figure,
+        value: (part(many) as f64 - part(few) as f64) / 1024.0 / (MANY - FEW) as f64,
+        unit: "KiB",
+        how: how.to_owned(),
+    };
     Ok(vec![
-        resident("host with 20 idle functions", *few, FEW),
-        resident("host with 200 idle functions", *many, MANY),
-        Figure {
-            figure: "an idle function",
-            value: (many - few) / (MANY - FEW) as f64,
-            unit: "KiB",
-            how: "the difference of the two / 180".to_owned(),
-        },
+        host("host with 20 idle functions", few, FEW),
+        host("host with 200 idle functions", many, MANY),
+        each(
+            "an idle function",
+            |memory| memory.resident,
+            "the difference of the two / 180",
+        ),
+        each(
+            "an idle function, without pages of files",
+            |memory| memory.own,
+            "the same of RssAnon: compiled code is mapped from its file, and the kernel can take it back",
+        ),
     ])
 }
 

@@ -13,6 +13,7 @@ pub mod measure;
 pub mod native;
 pub mod plant;
 pub mod process;
+pub mod profile;
 pub mod report;
 pub mod rounds;
 pub mod same;
