@@ -21,4 +21,4 @@ pub use host::{Host, HostOptions, Metrics};
 pub use innocents::Innocents;
 pub use probes::probes;
 pub use user::{Reply, User, segment};
-pub use wms::{Wms, demo_password, migrate};
+pub use wms::{Wms, demo_password, jwt_secret, migrate};

@@ -9,6 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::cases::Case;
 use crate::manifest::root;
+use crate::profile::Stacks;
 use crate::rounds::Rounds;
 
 /// Our host beside a native server that does the same work, on a stack of their own.
@@ -56,8 +57,8 @@ pub struct Cli {
     figures: Option<Figures>,
 
     /// Take a CPU profile of our host with `perf`, under the closed load of each case: target/bench/perf-CASE-CONNECTIONS.data
-    #[arg(long)]
-    perf: bool,
+    #[arg(long, value_enum, num_args = 0..=1, default_missing_value = "flat")]
+    perf: Option<Stacks>,
 
     /// Where the results are written, as JSON [default: target/bench/latest.json]
     #[arg(long, value_name = "FILE")]
@@ -120,7 +121,7 @@ impl Cli {
             connections: or(&self.connections, &[16, 100, 1000]),
             rounds: if self.quick { 1 } else { self.rounds },
             warm_up: Duration::from_secs_f64(self.warm_up),
-            profiles: self.perf.then(|| self.dir()),
+            profiles: self.perf.map(|stacks| (self.dir(), stacks)),
             time: Duration::from_secs_f64(if self.quick { 1.0 } else { self.seconds }),
         }
     }

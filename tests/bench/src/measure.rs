@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::cases::{Case, Requests};
 use crate::load::{Load, Pace};
 use crate::plant::{Plant, User};
 use crate::process::{cpu_time, forget_peak, peak_memory};
-use crate::profile::Profile;
+use crate::profile::{Profile, Stacks};
 use crate::server::Server;
 
 /// How often the server's connections are counted.
@@ -28,7 +28,7 @@ pub struct Effort<'a> {
     pub warm_up: Duration,
     pub time: Duration,
     /// Where a profile of the server's process is written, if one is wanted.
-    pub profile: Option<&'a Path>,
+    pub profile: Option<&'a (PathBuf, Stacks)>,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -72,7 +72,7 @@ pub async fn measure(
 
     let profile = effort
         .profile
-        .map(|file| Profile::start(server.pid(), effort.time, file))
+        .map(|(file, stacks)| Profile::start(server.pid(), effort.time, file, *stacks))
         .transpose()?;
     forget_peak(server.pid())?;
     let (begun, cpu, completed) = (Instant::now(), cpu_time(server.pid())?, running.completed());

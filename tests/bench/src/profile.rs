@@ -5,10 +5,29 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use clap::ValueEnum;
 use tokio::process::{Child, Command};
 
-/// Samples per second and thread; not a round number, so that it doesn't beat with timers.
-const FREQUENCY: &str = "499";
+/// What a sample keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Stacks {
+    /// Where the CPU was
+    Flat,
+    /// And 8 KiB of the stack, to see who had called
+    Graph,
+}
+
+// === impl Stacks ===
+
+impl Stacks {
+    /// Frequencies in samples per second and core; not round ones, which would beat with timers.
+    fn arguments(self) -> &'static [&'static str] {
+        match self {
+            Self::Flat => &["--freq", "499"],
+            Self::Graph => &["--freq", "199", "--call-graph", "dwarf,8192"],
+        }
+    }
+}
 
 #[derive(Debug)]
 pub struct Profile {
@@ -20,9 +39,11 @@ pub struct Profile {
 
 impl Profile {
     /// Begins at once and ends after `time`.
-    pub fn start(pid: u32, time: Duration, file: &Path) -> Result<Self> {
+    pub fn start(pid: u32, time: Duration, file: &Path, stacks: Stacks) -> Result<Self> {
         let perf = Command::new("perf")
-            .args(["record", "--quiet", "--freq", FREQUENCY, "--output"])
+            .args(["record", "--quiet"])
+            .args(stacks.arguments())
+            .arg("--output")
             .arg(file)
             .args([
                 "--pid",
@@ -47,7 +68,10 @@ impl Profile {
         let output = self.perf.wait_with_output().await?;
         let said = String::from_utf8_lossy(&output.stderr);
         ensure!(output.status.success(), "perf record: {}", said.trim());
-        eprintln!("profile: perf report --input {}", self.file.display());
+        eprintln!(
+            "profile: perf report --no-inline --input {}",
+            self.file.display()
+        );
         Ok(())
     }
 }

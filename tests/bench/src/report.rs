@@ -62,6 +62,9 @@ pub struct Ratio {
     pub cpu: f64,
 }
 
+/// From here on it is told.
+const LATE_MS: f64 = 20.0;
+
 type Cell = (Case, usize);
 
 // === impl Row ===
@@ -212,6 +215,13 @@ impl Report {
                 row.rss_mb,
                 row.server_connections,
                 row.errors
+            )?;
+        }
+        let late = self.rows.iter().map(|row| row.late_ms).fold(0.0, f64::max);
+        if late > LATE_MS {
+            writeln!(
+                text,
+                "\nThe load generator was up to {late:.0} ms late, which is in the latencies of both systems: the machine had other work."
             )?;
         }
         if !self.host.is_empty() {

@@ -13,6 +13,7 @@ use crate::cases::Case;
 use crate::load::Pace;
 use crate::measure::{Effort, Measurement, measure};
 use crate::plant::Plant;
+use crate::profile::Stacks;
 use crate::same::check;
 use crate::server::{HostOptions, Programs, Server, System};
 
@@ -27,7 +28,7 @@ pub struct Rounds {
     pub warm_up: Duration,
     pub time: Duration,
     /// The closed load on our host is profiled, into this directory.
-    pub profiles: Option<PathBuf>,
+    pub profiles: Option<(PathBuf, Stacks)>,
 }
 
 /// What one round found out about one system.
@@ -109,8 +110,10 @@ impl Rounds {
             time: self.time,
             profile: None,
         };
-        let profile = |dir: &PathBuf| dir.join(format!("perf-{case}-{connections}.data"));
-        let profile = self.profiles.as_ref().map(profile);
+        let profile = self
+            .profiles
+            .as_ref()
+            .map(|(dir, stacks)| (dir.join(format!("perf-{case}-{connections}.data")), *stacks));
         let name = |system: System, phase| {
             let system = system.as_str().to_uppercase();
             format!("{system}{connections}{phase}{round}{case}")
@@ -119,7 +122,7 @@ impl Rounds {
         let mut peaks = Vec::new();
         for system in System::ALL {
             let effort = Effort {
-                profile: profile.as_deref().filter(|_| system == System::Flowviz),
+                profile: profile.as_ref().filter(|_| system == System::Flowviz),
                 ..closed
             };
             let peak = measure(plant, server(system), case, effort, name(system, "P")).await?;
