@@ -281,14 +281,14 @@ impl Seen {
     }
 }
 
-/// Values that are new are as long as each other, and nothing else.
+/// Texts that are new are as long as each other, and nothing else.
 fn mask(body: &mut Value) {
     let Some(fields) = body.as_object_mut() else {
         return;
     };
     for name in NEW {
-        if let Some(value) = fields.get_mut(*name) {
-            *value = json!(format!("{} characters", value.to_string().len()));
+        if let Some(Value::String(text)) = fields.get_mut(*name) {
+            *text = format!("{} characters", text.len());
         }
     }
 }
