@@ -33,4 +33,4 @@ pub use promtool::promtool_accepts;
 pub use readyz::ReadyWatch;
 pub use trial::Trial;
 pub use user::{Reply, User, segment};
-pub use wms::{Wms, demo_password, migrate};
+pub use wms::{Wms, demo_password, jwt_secret, migrate};

@@ -13,6 +13,11 @@ pub fn demo_password() -> &'static str {
     "kebab-by-the-metre"
 }
 
+/// What signs the tokens of a test's WMS.
+pub fn jwt_secret() -> &'static str {
+    "only for tests: thirty-two bytes at least"
+}
+
 #[derive(Debug)]
 pub struct Wms {
     // The host ends before what it uses.
@@ -54,10 +59,7 @@ impl Wms {
                     "PGBOUNCER_STATS_URL",
                     stack.pgbouncer_stats_url().to_string(),
                 ),
-                variable(
-                    "JWT_SECRET",
-                    "only for tests: thirty-two bytes at least".to_owned(),
-                ),
+                variable("JWT_SECRET", jwt_secret().to_owned()),
                 // A test asks for more in a minute than a person would. Those of the limits take this out.
                 ("FLOWVIZ_RATE_LIMITS".to_owned(), "off".to_owned()),
             ],

@@ -106,6 +106,10 @@ impl Requests {
         }
     }
 
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     pub fn get(&self, path: &str) -> Request<Full<Bytes>> {
         whole(self.head(Request::get(path)), Full::default())
     }

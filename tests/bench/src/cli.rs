@@ -1,12 +1,15 @@
 //! The command line.
 
+use std::fmt;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Parser, ValueEnum as _};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::cases::Case;
 use crate::manifest::root;
+use crate::profile::Stacks;
 use crate::rounds::Rounds;
 
 /// Our host beside a native server that does the same work, on a stack of their own.
@@ -14,8 +17,16 @@ use crate::rounds::Rounds;
 /// Every case at every number of connections: first as many requests as a system can answer (closed loop), then latencies at the same
 /// rate for both. Medians over the rounds, and ratios.
 #[derive(Debug, Parser)]
-#[command(name = "flowviz-bench", version, max_term_width = 120)]
+#[command(
+    name = "flowviz-bench",
+    version,
+    max_term_width = 120,
+    args_conflicts_with_subcommands = true
+)]
 pub struct Cli {
+    #[command(subcommand)]
+    pub command: Option<Command>,
+
     /// Only these cases; may be given several times
     #[arg(long, value_enum, value_delimiter = ',')]
     case: Vec<Case>,
@@ -40,9 +51,53 @@ pub struct Cli {
     #[arg(long, conflicts_with_all = ["rounds", "seconds"])]
     quick: bool,
 
-    /// Where the results are written, as JSON
+    /// The figures of the host itself: how fast it starts and makes instances, what an idle function keeps [default: only where
+    /// neither cases nor connections are chosen]
+    #[arg(long, value_enum)]
+    figures: Option<Figures>,
+
+    /// Take a CPU profile of our host with `perf`, under the closed load of each case: target/bench/perf-CASE-CONNECTIONS.data
+    #[arg(long, value_enum, num_args = 0..=1, default_missing_value = "flat")]
+    perf: Option<Stacks>,
+
+    /// Where the results are written, as JSON [default: target/bench/latest.json]
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Figures {
+    /// Besides the cases
+    With,
+    Without,
+    /// And no cases
+    Only,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Be the native server that our host is measured against
+    Native(Native),
+}
+
+#[derive(Args)]
+pub struct Native {
+    #[arg(long)]
+    pub listen: SocketAddr,
+
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
+    pub database_url: String,
+
+    #[arg(long, env = "JWT_SECRET", hide_env_values = true)]
+    pub jwt_secret: String,
+}
+
+// === impl Native ===
+
+impl fmt::Debug for Native {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the native server at {}", self.listen)
+    }
 }
 
 // === impl Cli ===
@@ -57,6 +112,7 @@ impl Cli {
             }
         };
         let cases = match self.case.as_slice() {
+            _ if self.figures == Some(Figures::Only) => &[],
             [] => Case::value_variants(),
             given => given,
         };
@@ -65,8 +121,15 @@ impl Cli {
             connections: or(&self.connections, &[16, 100, 1000]),
             rounds: if self.quick { 1 } else { self.rounds },
             warm_up: Duration::from_secs_f64(self.warm_up),
+            profiles: self.perf.map(|stacks| (self.dir(), stacks)),
             time: Duration::from_secs_f64(if self.quick { 1.0 } else { self.seconds }),
         }
+    }
+
+    pub fn with_figures(&self) -> bool {
+        let default = self.case.is_empty() && self.connections.is_empty();
+        self.figures
+            .map_or(default, |figures| figures != Figures::Without)
     }
 
     pub fn output(&self) -> PathBuf {

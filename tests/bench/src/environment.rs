@@ -19,6 +19,8 @@ pub struct Environment {
     pub cpu: String,
     pub cores: usize,
     pub kernel: String,
+    /// Processes that wanted to run in the minute before: not much above 0, or somebody else is measured too.
+    pub load: f64,
     pub rustc: String,
     pub postgres: String,
     pub pgbouncer: String,
@@ -37,6 +39,7 @@ impl Environment {
             cpu: cpu().unwrap_or_default(),
             cores: std::thread::available_parallelism()?.get(),
             kernel: said("uname", &["-r"]),
+            load: load().unwrap_or(f64::NAN),
             rustc: said("rustc", &["--version"]),
             postgres: plant.postgres_version().await?,
             pgbouncer: plant.pgbouncer_version().await?,
@@ -51,10 +54,11 @@ impl fmt::Display for Environment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} cores of {}, Linux {}; {}; PostgreSQL {}; {}; commit {}; {} rounds of {} s after {} s",
+            "{} cores of {}, Linux {}, load {}; {}; PostgreSQL {}; {}; commit {}; {} rounds of {} s after {} s",
             self.cores,
             self.cpu,
             self.kernel,
+            self.load,
             self.rustc,
             self.postgres,
             self.pgbouncer,
@@ -81,4 +85,9 @@ fn cpu() -> Option<String> {
     let info = std::fs::read_to_string("/proc/cpuinfo").ok()?;
     let line = info.lines().find(|line| line.starts_with("model name"))?;
     Some(line.split_once(':')?.1.trim().to_owned())
+}
+
+fn load() -> Option<f64> {
+    let loads = std::fs::read_to_string("/proc/loadavg").ok()?;
+    loads.split(' ').next()?.parse().ok()
 }

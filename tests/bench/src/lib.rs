@@ -6,12 +6,14 @@
 pub mod cases;
 pub mod cli;
 pub mod environment;
+pub mod figures;
 pub mod load;
 pub mod manifest;
 pub mod measure;
 pub mod native;
 pub mod plant;
 pub mod process;
+pub mod profile;
 pub mod report;
 pub mod rounds;
 pub mod same;

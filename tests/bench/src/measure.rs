@@ -1,6 +1,8 @@
 //! One measurement: a load on one system, and what the system used meanwhile.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +14,7 @@ use crate::cases::{Case, Requests};
 use crate::load::{Load, Pace};
 use crate::plant::{Plant, User};
 use crate::process::{cpu_time, forget_peak, peak_memory};
+use crate::profile::{Profile, Stacks};
 use crate::server::Server;
 
 /// How often the server's connections are counted.
@@ -19,11 +22,13 @@ const COUNT_EVERY: Duration = Duration::from_millis(100);
 
 /// How long, and how hard.
 #[derive(Clone, Copy, Debug)]
-pub struct Effort {
+pub struct Effort<'a> {
     pub connections: usize,
     pub pace: Pace,
     pub warm_up: Duration,
     pub time: Duration,
+    /// Where a profile of the server's process is written, if one is wanted.
+    pub profile: Option<&'a (PathBuf, Stacks)>,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -49,7 +54,7 @@ pub async fn measure(
     plant: &Plant,
     server: &Server,
     case: Case,
-    effort: Effort,
+    effort: Effort<'_>,
     name: String,
 ) -> Result<Measurement> {
     plant.forget_server_connections().await?;
@@ -65,6 +70,10 @@ pub async fn measure(
     let running = load.start(case.maker(requests))?;
     sleep_until(running.measure_from().into()).await;
 
+    let profile = effort
+        .profile
+        .map(|(file, stacks)| Profile::start(server.pid(), effort.time, file, *stacks))
+        .transpose()?;
     forget_peak(server.pid())?;
     let (begun, cpu, completed) = (Instant::now(), cpu_time(server.pid())?, running.completed());
     let mut server_connections = 0;
@@ -81,6 +90,9 @@ pub async fn measure(
     let completed = running.completed() - completed;
     let memory = peak_memory(server.pid())?;
 
+    if let Some(profile) = profile {
+        profile.finish().await?;
+    }
     let measured = tokio::task::spawn_blocking(|| running.finish())
         .await
         .map_err(|_| anyhow!("the load panicked"))??;
@@ -96,4 +108,25 @@ pub async fn measure(
         server_connections,
         late_ms: measured.late.as_secs_f64() * 1e3,
     })
+}
+
+/// For people who wait.
+impl fmt::Display for Measurement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            rps,
+            p50_ms,
+            p99_ms,
+            cpu_us_per_request: cpu,
+            ..
+        } = self;
+        write!(
+            f,
+            "{rps:>7.0} req/s  p50 {p50_ms:>7.2} ms  p99 {p99_ms:>7.2} ms  {cpu:>5.0} us CPU"
+        )?;
+        for (error, count) in &self.errors_by {
+            write!(f, "  {count} x {error}")?;
+        }
+        Ok(())
+    }
 }

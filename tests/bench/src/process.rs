@@ -25,9 +25,19 @@ pub fn peak_memory(pid: u32) -> Result<u64> {
     status(pid, "VmHWM")
 }
 
-/// The bytes that are resident now.
-pub fn memory(pid: u32) -> Result<u64> {
-    status(pid, "VmRSS")
+/// What is resident now, in bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Memory {
+    pub resident: u64,
+    /// Of it what is the process's own: the rest is pages of files, compiled code among them, which the kernel can take back.
+    pub own: u64,
+}
+
+pub fn memory(pid: u32) -> Result<Memory> {
+    Ok(Memory {
+        resident: status(pid, "VmRSS")?,
+        own: status(pid, "RssAnon")?,
+    })
 }
 
 pub fn forget_peak(pid: u32) -> Result<()> {
@@ -88,7 +98,8 @@ mod tests {
     #[test]
     fn our_own_process_has_memory_and_time() {
         let pid = std::process::id();
-        assert!(memory(pid).unwrap() > 1 << 20);
+        let memory = memory(pid).unwrap();
+        assert!(memory.resident > memory.own && memory.own > 0);
         forget_peak(pid).unwrap();
         assert!(peak_memory(pid).unwrap() > 1 << 20);
         cpu_time(pid).unwrap();

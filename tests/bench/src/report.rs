@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::cases::Case;
 use crate::environment::Environment;
+use crate::figures::Figure;
 use crate::measure::Measurement;
 use crate::rounds::Turn;
 use crate::server::System;
@@ -61,14 +62,8 @@ pub struct Ratio {
     pub cpu: f64,
 }
 
-/// One figure of the host itself.
-#[derive(Clone, Debug, Serialize)]
-pub struct Figure {
-    pub figure: &'static str,
-    pub value: f64,
-    pub unit: &'static str,
-    pub how: String,
-}
+/// From here on it is told.
+const LATE_MS: f64 = 20.0;
 
 type Cell = (Case, usize);
 
@@ -222,13 +217,20 @@ impl Report {
                 row.errors
             )?;
         }
+        let late = self.rows.iter().map(|row| row.late_ms).fold(0.0, f64::max);
+        if late > LATE_MS {
+            writeln!(
+                text,
+                "\nThe load generator was up to {late:.0} ms late, which is in the latencies of both systems: the machine had other work."
+            )?;
+        }
         if !self.host.is_empty() {
             text.push_str("\n| figure | value | how |\n|---|--:|---|\n");
         }
         for figure in &self.host {
             writeln!(
                 text,
-                "| {} | {:.3} {} | {} |",
+                "| {} | {:.1} {} | {} |",
                 figure.figure, figure.value, figure.unit, figure.how
             )?;
         }

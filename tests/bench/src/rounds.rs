@@ -3,6 +3,7 @@
 //! In a round both systems first show how much they can do (closed loop), and then how long requests take at the same rate, which
 //! both can bear.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -12,6 +13,8 @@ use crate::cases::Case;
 use crate::load::Pace;
 use crate::measure::{Effort, Measurement, measure};
 use crate::plant::Plant;
+use crate::profile::Stacks;
+use crate::same::check;
 use crate::server::{HostOptions, Programs, Server, System};
 
 /// Of what the slower system can do: latencies are taken at a rate that leaves room.
@@ -24,6 +27,8 @@ pub struct Rounds {
     pub rounds: usize,
     pub warm_up: Duration,
     pub time: Duration,
+    /// The closed load on our host is profiled, into this directory.
+    pub profiles: Option<(PathBuf, Stacks)>,
 }
 
 /// What one round found out about one system.
@@ -44,6 +49,23 @@ pub struct Turn {
 // === impl Rounds ===
 
 impl Rounds {
+    /// Before anything is timed: do both answer alike?
+    pub async fn check(
+        &self,
+        plant: &Plant,
+        programs: &Programs,
+        options: &HostOptions<'_>,
+    ) -> Result<usize> {
+        let native = programs.start_native(plant).await?;
+        let flowviz = programs.start_host(options.clone()).await?;
+        let addresses = [
+            (System::Native, native.address),
+            (System::Flowviz, flowviz.address),
+        ]
+        .into();
+        check(&plant.data, &plant.jwt_secret, &addresses, &self.cases).await
+    }
+
     pub async fn run(
         &self,
         plant: &Plant,
@@ -81,33 +103,30 @@ impl Rounds {
                 System::Flowviz => &flowviz,
             }
         };
-        let effort = |pace| Effort {
+        let closed = Effort {
             connections,
-            pace,
+            pace: Pace::Closed,
             warm_up: self.warm_up,
             time: self.time,
+            profile: None,
         };
+        let profile = self
+            .profiles
+            .as_ref()
+            .map(|(dir, stacks)| (dir.join(format!("perf-{case}-{connections}.data")), *stacks));
         let name = |system: System, phase| {
-            format!(
-                "{}{connections}{phase}{round}{case}",
-                system.as_str().to_uppercase()
-            )
+            let system = system.as_str().to_uppercase();
+            format!("{system}{connections}{phase}{round}{case}")
         };
 
         let mut peaks = Vec::new();
         for system in System::ALL {
-            let peak = measure(
-                plant,
-                server(system),
-                case,
-                effort(Pace::Closed),
-                name(system, "P"),
-            )
-            .await?;
-            eprintln!(
-                "round {round}  {case:<12} {connections:>5}  {system:<8} {:>8.0} req/s  {:>6.0} us CPU  {} errors {:?}",
-                peak.rps, peak.cpu_us_per_request, peak.errors, peak.errors_by
-            );
+            let effort = Effort {
+                profile: profile.as_ref().filter(|_| system == System::Flowviz),
+                ..closed
+            };
+            let peak = measure(plant, server(system), case, effort, name(system, "P")).await?;
+            eprintln!("round {round}  {case:<12} {connections:>5}  {system:<8} {peak}");
             peaks.push((system, peak));
         }
         let slower = peaks
@@ -116,16 +135,16 @@ impl Rounds {
             .fold(f64::INFINITY, f64::min);
         // A system that answers nothing is asked a little all the same.
         let rate = (slower * SHARE_OF_PEAK).max(1.0);
+        let steady = Effort {
+            pace: Pace::Rate(rate),
+            // The system is warm; only the connections are new.
+            warm_up: self.warm_up / 2,
+            ..closed
+        };
         let mut turns = Vec::new();
         for (system, peak) in peaks {
-            let steady = measure(
-                plant,
-                server(system),
-                case,
-                effort(Pace::Rate(rate)),
-                name(system, "S"),
-            )
-            .await?;
+            let steady = measure(plant, server(system), case, steady, name(system, "S")).await?;
+            eprintln!("round {round}  {case:<12} {connections:>5}  {system:<8} {steady}");
             turns.push(Turn {
                 case,
                 connections,

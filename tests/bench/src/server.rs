@@ -14,6 +14,9 @@ use serde::Serialize;
 use crate::load::Connection;
 use crate::plant::Plant;
 
+/// In the bench's directory: what all its servers say.
+const LOG: &str = "servers.log";
+
 const READY_WITHIN: Duration = Duration::from_secs(300);
 /// How exactly the time until the first answer is known.
 const LOOK_AGAIN: Duration = Duration::from_millis(2);
@@ -77,20 +80,19 @@ impl fmt::Display for System {
 // === impl Programs ===
 
 impl Programs {
-    /// Beside ourselves, where one build put all three.
+    /// The native server is ourselves; our host is beside us, where `make bench` built it.
     pub fn find(dir: PathBuf) -> Result<Self> {
-        let ourselves = std::env::current_exe()?;
-        let beside = |name| -> Result<PathBuf> {
-            let path = ourselves.with_file_name(name);
-            if !path.is_file() {
-                bail!("{} isn't there: `make bench` builds it", path.display());
-            }
-            Ok(path)
-        };
+        let native = std::env::current_exe()?;
+        let flowviz = native.with_file_name("flowviz");
+        if !flowviz.is_file() {
+            bail!("{} isn't there: `make bench` builds it", flowviz.display());
+        }
         std::fs::create_dir_all(&dir).with_context(|| dir.display().to_string())?;
+        // What the last run's servers said is of no use to this one.
+        _ = std::fs::remove_file(dir.join(LOG));
         Ok(Self {
-            flowviz: beside("flowviz")?,
-            native: beside("flowviz-native")?,
+            flowviz,
+            native,
             dir,
         })
     }
@@ -104,7 +106,7 @@ impl Programs {
         let address = free()?;
         let mut command = self.command(&self.native);
         command
-            .arg(format!("--listen={address}"))
+            .args(["native", "--listen", &address.to_string()])
             .env("DATABASE_URL", plant.stack.app_url().to_string())
             .env("JWT_SECRET", &plant.jwt_secret);
         self.start(command, address, address, "/hello").await
@@ -151,7 +153,7 @@ impl Programs {
         admin: SocketAddr,
         first: &str,
     ) -> Result<Server> {
-        let log = self.dir.join("servers.log");
+        let log = self.dir.join(LOG);
         let log = File::options()
             .create(true)
             .append(true)
@@ -168,14 +170,14 @@ impl Programs {
         while !answers(address, first).await {
             if let Some(status) = server.child.try_wait()? {
                 bail!(
-                    "a server ended by itself: {status}; {}/servers.log says why",
-                    self.dir.display()
+                    "a server ended by itself: {status}; {} says why",
+                    self.dir.join(LOG).display()
                 );
             }
             if begun.elapsed() > READY_WITHIN {
                 bail!(
-                    "a server doesn't serve; {}/servers.log may say why",
-                    self.dir.display()
+                    "a server doesn't serve; {} may say why",
+                    self.dir.join(LOG).display()
                 );
             }
             tokio::time::sleep(LOOK_AGAIN).await;

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HeaderName};
+use http::header::HeaderName;
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -113,10 +113,5 @@ impl Native {
 
 /// Bare hyper: no request id, nothing looked at.
 fn hello() -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::from("hello"));
-    response.headers_mut().insert(
-        CONTENT_TYPE,
-        HeaderValue::from_static("text/plain; charset=utf-8"),
-    );
-    response
+    Response::new(Full::from("hello"))
 }
