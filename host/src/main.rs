@@ -18,10 +18,6 @@ mod telemetry;
 
 use std::process::ExitCode;
 
-/// Each request makes and drops some hundred small things, on whichever thread comes first: half as dear as with the system's allocator.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     cli::main()
 }
