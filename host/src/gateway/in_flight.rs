@@ -71,16 +71,15 @@ impl Admitted {
             called = in_flight.call(request, place) => Some(called),
             () = &mut sleep => None,
         };
-        // The function saw its body end in an error and made something of it; the client is told what it was.
-        if upload.exceeded() {
-            let limit = in_flight.function.config.limits.max_body;
-            return in_flight.fail(None, Problem::BodyTooLarge(limit));
-        }
-        if upload.interrupted() {
-            return in_flight.interrupted();
+        if upload.is_broken() {
+            return in_flight.broken(upload);
         }
         match called {
-            Some(Ok(response)) => in_flight.respond(response, &method, deadline, sleep).await,
+            Some(Ok(response)) => {
+                in_flight
+                    .respond(response, &method, upload, deadline, sleep)
+                    .await
+            }
             None => in_flight.fail(Some(Reason::Timeout), Problem::Timeout),
             Some(Err(failed)) => in_flight.failed(&failed),
         }
@@ -138,6 +137,7 @@ impl InFlight {
         mut self,
         response: Response<WasiBody>,
         method: &Method,
+        upload: &Upload,
         deadline: Instant,
         sleep: Pin<&mut Sleep>,
     ) -> Response<Body> {
@@ -162,6 +162,9 @@ impl InFlight {
                 }
             }
         };
+        if upload.is_broken() {
+            return self.broken(upload);
+        }
         // A guest that dies ends its body, too.
         let failure = self.failure();
         match read {
@@ -209,8 +212,13 @@ impl InFlight {
         problem.into_response()
     }
 
-    /// The client left in the middle of its request's body. Should it still read, it is told so.
-    fn interrupted(mut self) -> Response<Body> {
+    /// The function saw the request's body end in an error, and made something of it; the client is told what it was.
+    fn broken(mut self, upload: &Upload) -> Response<Body> {
+        if upload.exceeded() {
+            let limit = self.function.config.limits.max_body;
+            return self.fail(None, Problem::BodyTooLarge(limit));
+        }
+        // It left in the middle. Should it still read, it is told so.
         self.settle(Some(Reason::ClientDisconnect));
         Problem::INTERRUPTED.into_response()
     }

@@ -165,8 +165,8 @@ impl Upload {
         self.0.load(Ordering::Acquire) == EXCEEDED
     }
 
-    /// The client left before the body's end, or sent something that isn't one.
-    pub fn interrupted(&self) -> bool {
-        self.0.load(Ordering::Acquire) == INTERRUPTED
+    /// That, or the client left before the body's end, or sent something that isn't one.
+    pub fn is_broken(&self) -> bool {
+        matches!(self.0.load(Ordering::Acquire), EXCEEDED | INTERRUPTED)
     }
 }
