@@ -398,7 +398,9 @@ async fn requests_at_the_same_time_have_an_instance_each() -> Result<()> {
 #[tokio::test]
 async fn there_are_never_more_instances_than_places() -> Result<()> {
     const PLACES: f64 = 4.0;
-    let host = host(&[("narrow", &format!("max_concurrency = {PLACES}\n{KEPT}"))])?;
+    // None ends for having served enough, either.
+    let kept = "instance_reuse = { idle_timeout = '1h', max_requests = 1000000 }";
+    let host = host(&[("narrow", &format!("max_concurrency = {PLACES}\n{kept}"))])?;
     let client = client();
     let clients = (0..64).map(|_| async {
         for _ in 0..50 {
