@@ -98,7 +98,8 @@ impl Caller {
         Ok(rows)
     }
 
-    fn judge(self, role: Role, roles: &[Role], operator: Option<Uuid>) -> Result<(), Problem> {
+    /// Whether somebody of this role may do what `roles` may, and sign as `operator`.
+    pub fn judge(self, role: Role, roles: &[Role], operator: Option<Uuid>) -> Result<(), Problem> {
         if !roles.contains(&role) {
             return Err(Problem::forbidden(roles));
         }
@@ -111,7 +112,8 @@ impl Caller {
     }
 }
 
-fn bearer(headers: &HeaderMap) -> Option<&str> {
+/// The token of the `Authorization` header.
+pub fn bearer(headers: &HeaderMap) -> Option<&str> {
     let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }

@@ -205,7 +205,7 @@ pub fn documents<T: DeserializeOwned>(rows: &[Row], column: &str) -> Result<Vec<
 }
 
 /// The rules that the database's triggers keep (migrations 3, 15 and 16). Their messages are written for clients.
-fn broken_rule(code: &str) -> Option<Kind> {
+pub fn broken_rule(code: &str) -> Option<Kind> {
     match code {
         "WM001" => Some(Kind::LinkToItself),
         "WM002" => Some(Kind::LinkCycle),

@@ -42,7 +42,7 @@ pub struct Written<D, F> {
 
 names! {
     /// The state of a request's key (migration 14).
-    enum Claim {
+    pub enum Claim {
         None = "none",
         New = "new",
         Running = "running",
@@ -75,7 +75,7 @@ impl Write {
         &self,
         database: &Database,
         caller: Caller,
-        mut submission: Submission<T>,
+        submission: Submission<T>,
         operator: Option<Uuid>,
     ) -> Result<Written<D, F>, Problem>
     where
@@ -96,16 +96,33 @@ impl Write {
 
         let facts: Option<F> = row.document("facts")?;
         let document: Option<D> = row.document("written")?;
-        match (row.name::<Claim>("state")?, document, facts) {
+        Written::of(row.name("state")?, document, facts, submission)
+    }
+}
+
+// === impl Written ===
+
+impl<D, F> Written<D, F> {
+    /// What came of a submission, by what its statement tells.
+    pub fn of<T>(
+        claim: Claim,
+        document: Option<D>,
+        facts: Option<F>,
+        mut submission: Submission<T>,
+    ) -> Result<Self, Problem>
+    where
+        F: Facts<T>,
+    {
+        match (claim, document, facts) {
             (Claim::Running, ..) => Err(Kind::IdempotencyKeyInUse
                 .because("The request with this Idempotency-Key is still running.")),
             (Claim::Reused, ..) => Err(Kind::IdempotencyKeyReused
                 .because("This Idempotency-Key was used for another request.")),
-            (Claim::Replayed, Some(document), _) => Ok(Written {
+            (Claim::Replayed, Some(document), _) => Ok(Self {
                 document,
                 facts: None,
             }),
-            (_, Some(document), facts) => Ok(Written { document, facts }),
+            (_, Some(document), facts) => Ok(Self { document, facts }),
             (_, None, Some(facts)) => {
                 facts.find_faults(&submission.draft, &mut submission.faults);
                 Err(facts.conflict(submission.accept()?))
@@ -116,8 +133,6 @@ impl Write {
         }
     }
 }
-
-// === impl Written ===
 
 impl<D: Serialize, F> Written<D, F> {
     /// The answer. One that was given before says so.

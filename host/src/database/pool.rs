@@ -152,6 +152,7 @@ impl Pool {
         self.connector.connect().await
     }
 
+    /// Lets go of the lock before the caller waits for anything.
     fn pop(&self) -> Option<Idle> {
         self.idle().pop()
     }

@@ -145,13 +145,7 @@ impl Server {
     ) -> Result<Option<Vec<Field>>, DatabaseError> {
         let mut out = BytesMut::new();
         message::statement(text, parameters, plan, &mut out)?;
-        self.state = State::Running {
-            in_transaction: self.in_transaction(),
-        };
-        self.wire
-            .write(&out)
-            .await
-            .inspect_err(|_| self.state = State::Broken)?;
+        self.write(&out).await?;
         loop {
             match self.message().await? {
                 Message::Columns(fields) => return Ok(Some(fields)),
@@ -167,17 +161,20 @@ impl Server {
         }
     }
 
+    /// Writes a whole statement, which runs from then on.
+    async fn write(&mut self, statement: &[u8]) -> Result<(), DatabaseError> {
+        self.state = State::Running {
+            in_transaction: self.in_transaction(),
+        };
+        let written = self.wire.write(statement).await;
+        written.inspect_err(|_| self.state = State::Broken)
+    }
+
     /// The same by the simple protocol, all that PgBouncer's console speaks: no parameters, and values come as text.
     pub async fn start_simple(&mut self, text: &str) -> Result<Option<Vec<Field>>, DatabaseError> {
         let mut out = BytesMut::new();
         frontend::query(text, &mut out).map_err(|_| DatabaseError::Unsendable)?;
-        self.state = State::Running {
-            in_transaction: self.in_transaction(),
-        };
-        self.wire
-            .write(&out)
-            .await
-            .inspect_err(|_| self.state = State::Broken)?;
+        self.write(&out).await?;
         loop {
             match self.message().await? {
                 Message::Columns(fields) => return Ok(Some(fields)),
@@ -195,8 +192,11 @@ impl Server {
         tracked: bool,
     ) -> Result<bool, DatabaseError> {
         let process = self.cancel_key.map_or(0, |key| key.process);
-        if mode != StatementMode::Auto || tracked || !mode.may_be_direct(process) {
-            return Ok(mode == StatementMode::Named || mode == StatementMode::Auto && tracked);
+        match mode {
+            StatementMode::Named => return Ok(true),
+            StatementMode::Auto if tracked => return Ok(true),
+            mode if !mode.may_be_direct(process) => return Ok(false),
+            _ => {}
         }
         // A pooler's server is another process than the one that it speaks of.
         self.start("SELECT pg_catalog.pg_backend_pid()", &[])
@@ -228,7 +228,12 @@ impl Server {
 
     /// Whether it answers at all.
     pub async fn check(&mut self) -> Result<(), DatabaseError> {
-        self.start("SELECT 1", &[]).await?;
+        self.run("SELECT 1").await
+    }
+
+    /// Runs a statement whose rows nobody wants.
+    async fn run(&mut self, text: &str) -> Result<(), DatabaseError> {
+        self.start(text, &[]).await?;
         while let Step::Row(_) = self.next().await? {}
         Ok(())
     }
@@ -265,7 +270,7 @@ impl Server {
     /// Unless the connection is clean after this, it must be closed.
     pub async fn abandon(&mut self) {
         if self.in_transaction() {
-            let _ = tokio::time::timeout(ROLLBACK_TIMEOUT, self.roll_back()).await;
+            let _ = tokio::time::timeout(ROLLBACK_TIMEOUT, self.run("ROLLBACK")).await;
             return;
         }
         let State::Running { in_transaction } = self.state else {
@@ -278,12 +283,6 @@ impl Server {
         if let (true, Some(key)) = (self.is_running(), self.cancel_key) {
             let _ = tokio::time::timeout(CANCEL_TIMEOUT, cancel(self.wire.route(), key)).await;
         }
-    }
-
-    async fn roll_back(&mut self) -> Result<(), DatabaseError> {
-        self.start("ROLLBACK", &[]).await?;
-        while let Step::Row(_) = self.next().await? {}
-        Ok(())
     }
 
     /// Reads to the end of the answer, wherever in it the last reader stopped.

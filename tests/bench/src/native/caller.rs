@@ -1,7 +1,6 @@
 //! Who asks: the bearer token is checked here, the role is what the statement's first row says, as in the functions.
 
 use http::HeaderMap;
-use http::header::AUTHORIZATION;
 use tokio_postgres::Row;
 use uuid::Uuid;
 use wms::{Caller, Name as _, Problem, Role};
@@ -10,12 +9,10 @@ use super::Native;
 
 const SEEN: &str = include_str!("../../../../functions/wms/src/seen.sql");
 
-/// Who may sign for another.
-const MAY_ACT_FOR_OTHERS: &[Role] = &[Role::Admin, Role::Manager];
-
 impl Native {
     pub(super) fn caller(&self, headers: &HeaderMap) -> Result<Caller, Problem> {
-        let id = bearer(headers).and_then(|token| self.verifier.verify(token, wms::caller::now()));
+        let id = wms::caller::bearer(headers)
+            .and_then(|token| self.verifier.verify(token, wms::caller::now()));
         let id = id.ok_or_else(Problem::unauthenticated)?;
         Ok(Caller { id })
     }
@@ -36,17 +33,8 @@ impl Native {
             drop(self.pool.query(SEEN, &[Some(&id)]).await);
         }
         let role = row.try_get("role").ok().and_then(Role::parse);
-        let role = role.filter(|role| roles.contains(role));
         let role = role.ok_or_else(|| Problem::forbidden(roles))?;
-        let for_another = operator.is_some_and(|operator| operator != caller.id);
-        if for_another && !MAY_ACT_FOR_OTHERS.contains(&role) {
-            return Err(Problem::forbidden(MAY_ACT_FOR_OTHERS));
-        }
+        caller.judge(role, roles, operator)?;
         Ok(row)
     }
-}
-
-fn bearer(headers: &HeaderMap) -> Option<&str> {
-    let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }

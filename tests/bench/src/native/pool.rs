@@ -6,6 +6,7 @@ use deadpool::managed::{self, Metrics, Pool as Deadpool, PoolError, RecycleError
 use deadpool::{Runtime, managed::BuildError};
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Config, NoTls, Row};
+use wms::database::broken_rule;
 use wms::{Kind, Problem};
 
 /// As PgBouncer's `default_pool_size`, and our host's pool.
@@ -81,15 +82,7 @@ fn refusal(error: &tokio_postgres::Error) -> Problem {
             .because("The database can't be reached or is busy; try again soon.");
     };
     let code = refused.code().code();
-    let rule = match code {
-        "WM001" => Some(Kind::LinkToItself),
-        "WM002" => Some(Kind::LinkCycle),
-        "WM003" => Some(Kind::ParentRejected),
-        "WM004" => Some(Kind::ParentOverdrawn),
-        "WM005" => Some(Kind::RunNotActive),
-        _ => None,
-    };
-    if let Some(rule) = rule {
+    if let Some(rule) = broken_rule(code) {
         return rule.because(refused.message());
     }
     eprintln!("SQLSTATE {code}: {}", refused.message());

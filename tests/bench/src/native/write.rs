@@ -14,6 +14,7 @@ use wms::decision::record::{self, RECORD};
 use wms::lot::Lot;
 use wms::lot::register::{self, REGISTER};
 use wms::stamp::Stamp;
+use wms::write::Claim;
 use wms::{
     Caller, Facts, Faults, Form, Kind, Name as _, Outcome, Problem, Role, Submission, Write,
     Written, body,
@@ -95,7 +96,7 @@ impl Native {
         statement: &str,
         write: &Write,
         caller: Caller,
-        mut submission: Submission<T>,
+        submission: Submission<T>,
         operator: Option<Uuid>,
     ) -> Result<Written<D, F>, Problem>
     where
@@ -117,24 +118,9 @@ impl Native {
         let facts: Option<F> = document(row, "facts")?;
         let written: Option<D> = document(row, "written")?;
         let state: &str = row.try_get("state").map_err(|error| internal(&error))?;
-        match (state, written, facts) {
-            ("running", ..) => Err(Kind::IdempotencyKeyInUse
-                .because("The request with this Idempotency-Key is still running.")),
-            ("reused", ..) => Err(Kind::IdempotencyKeyReused
-                .because("This Idempotency-Key was used for another request.")),
-            ("replayed", Some(document), _) => Ok(Written {
-                document,
-                facts: None,
-            }),
-            (_, Some(document), facts) => Ok(Written { document, facts }),
-            (_, None, Some(facts)) => {
-                facts.find_faults(&submission.draft, &mut submission.faults);
-                Err(facts.conflict(submission.accept()?))
-            }
-            (_, None, None) => {
-                Err(Kind::Internal.because("A write has neither written nor said why."))
-            }
-        }
+        let claim = Claim::parse(state)
+            .ok_or_else(|| wms::database::internal("the key is in no known state"))?;
+        Written::of(claim, written, facts, submission)
     }
 }
 
