@@ -114,6 +114,7 @@ impl Instance {
             poll_fn(|cx| accessor.poll_no_interesting_tasks(cx)).await;
             let entry = match proxy {
                 Proxy::P3(guest) => *guest.wasi_http_handler().func_handle().func(),
+                Proxy::P2(_) => return Ok(false),
             };
             let takes_another = poll_fn(|cx| {
                 let ready = accessor.poll_ready_for_concurrent_call(entry, cx);
