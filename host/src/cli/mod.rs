@@ -1,5 +1,6 @@
 //! The command line. `up` takes `spin up`'s flags where they mean the same.
 
+mod admin_token;
 mod app;
 mod audit;
 mod build;

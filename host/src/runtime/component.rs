@@ -4,6 +4,8 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest as _, Sha256};
 use wasmtime::component::Component;
 use wasmtime_wasi_http::p3::bindings::ServicePre;
@@ -41,9 +43,12 @@ pub enum LoadError {
     NoHandler { path: PathBuf },
 }
 
-/// A component that compiled and links.
+/// A component that compiled and links. Cheap to clone.
+#[derive(Clone)]
 pub struct Loaded {
     pub digest: Digest,
+    /// Bytes of the component.
+    pub size: u64,
     pub(super) pre: ServicePre<InstanceState>,
     /// How long compiling took; `None` when the compiled form came from the cache.
     pub compiled_in: Option<Duration>,
@@ -54,11 +59,32 @@ pub struct Loaded {
 impl Runtime {
     /// Reads, compiles (or takes from the cache) and links the component at `path`. Blocks: call it off the serving threads.
     pub fn load(&self, path: &Path) -> Result<Loaded, LoadError> {
+        let bytes = read(path)?;
+        let loaded = self.load_bytes(&bytes, path)?;
+        self.cache.keep_source(&loaded.digest, &bytes);
+        Ok(loaded)
+    }
+
+    /// The same, of a file of the host's own that errors call `shown`.
+    pub fn load_stored(&self, path: &Path, shown: &Path) -> Result<Loaded, LoadError> {
+        self.load_bytes(&read(path)?, shown)
+    }
+
+    /// Does `work`, which compiles, so that whoever is served meanwhile hardly notices. Blocks.
+    pub fn in_background<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+        self.background.install(work)
+    }
+
+    /// The bytes of a component that was loaded from a file that may have changed since; `None` if they are nowhere.
+    pub fn source(&self, path: &Path, digest: &Digest) -> Option<Vec<u8>> {
+        std::fs::read(path)
+            .ok()
+            .filter(|bytes| Digest::of(bytes) == *digest)
+            .or_else(|| self.cache.source(digest))
+    }
+
+    fn load_bytes(&self, bytes: &[u8], path: &Path) -> Result<Loaded, LoadError> {
         let path_buf = || path.to_owned();
-        let bytes = std::fs::read(path).map_err(|error| LoadError::Missing {
-            path: path_buf(),
-            error,
-        })?;
         match bytes.get(..8) {
             Some([b'\0', b'a', b's', b'm', 1, 0, 0, 0]) => {
                 return Err(LoadError::CoreModule { path: path_buf() });
@@ -66,13 +92,13 @@ impl Runtime {
             Some([b'\0', b'a', b's', b'm', ..]) => {}
             _ => return Err(LoadError::NotWasm { path: path_buf() }),
         }
-        let digest = Digest::of(&bytes);
+        let digest = Digest::of(bytes);
         let (component, compiled_in) = match self.cache.load(&self.engine, &digest) {
             Some(component) => (component, None),
             None => {
                 let started = Instant::now();
                 let component =
-                    Component::new(&self.engine, &bytes).map_err(|error| LoadError::Invalid {
+                    Component::new(&self.engine, bytes).map_err(|error| LoadError::Invalid {
                         path: path_buf(),
                         reason: format!("{error:#}"),
                     })?;
@@ -91,17 +117,64 @@ impl Runtime {
         let pre = ServicePre::new(pre).map_err(|_| LoadError::NoHandler { path: path_buf() })?;
         Ok(Loaded {
             digest,
+            size: bytes.len() as u64,
             pre,
             compiled_in,
         })
     }
 }
 
+fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
+    std::fs::read(path).map_err(|error| LoadError::Missing {
+        path: path.to_owned(),
+        error,
+    })
+}
+
 // === impl Digest ===
+
+impl From<[u8; 32]> for Digest {
+    fn from(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+}
+
+/// `sha256:` and 64 hexadecimal digits.
+impl Serialize for Digest {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&format_args!("sha256:{self}"))
+    }
+}
+
+impl<'de> Deserialize<'de> for Digest {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.strip_prefix("sha256:")
+            .and_then(Self::parse)
+            .ok_or_else(|| D::Error::custom("a digest is `sha256:` and 64 hexadecimal digits"))
+    }
+}
 
 impl Digest {
     pub fn of(bytes: &[u8]) -> Self {
         Self(Sha256::digest(bytes).into())
+    }
+
+    /// The hash of whatever `hasher` was fed.
+    pub fn finish(hasher: Sha256) -> Self {
+        Self(hasher.finalize().into())
+    }
+
+    /// 64 hexadecimal digits.
+    pub fn parse(hex: &str) -> Option<Self> {
+        let mut bytes = [0; 32];
+        if hex.len() != 2 * bytes.len() || !hex.is_ascii() {
+            return None;
+        }
+        for (index, byte) in bytes.iter_mut().enumerate() {
+            *byte = u8::from_str_radix(hex.get(2 * index..2 * index + 2)?, 16).ok()?;
+        }
+        Some(Self(bytes))
     }
 
     /// The first 12 hexadecimal digits: enough to tell versions apart by eye.
