@@ -8,6 +8,8 @@
 //! | `POST /functions/{id}/rollback` | goes back: to the version before, or to `{"version": "..."}` |
 //! | `POST /app/reload` | reads the manifest again; `{"fresh": true}` forgets what was deployed |
 
+use std::sync::Arc;
+
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
@@ -40,7 +42,7 @@ struct Reload {
 }
 
 /// `None`: the path is none of ours.
-pub async fn answer(admin: &Admin, request: Request<Incoming>) -> Option<Answer> {
+pub async fn answer(admin: &Arc<Admin>, request: Request<Incoming>) -> Option<Answer> {
     let path = request.uri().path().to_owned();
     let segments: Vec<&str> = path.trim_start_matches('/').split('/').collect();
     if !matches!(segments.first(), Some(&("functions" | "app"))) {
@@ -55,12 +57,29 @@ pub async fn answer(admin: &Admin, request: Request<Incoming>) -> Option<Answer>
         (["functions"], _) if reads => json(StatusCode::OK, &admin.deployer.list()),
         (["functions"], _) => method_not_allowed("GET, HEAD"),
         (["functions", id], _) if reads => show(admin, id),
-        (["functions", id], Method::PUT) => put(admin, id, request).await,
+        (["functions", id], Method::PUT) => {
+            let (admin, id) = (Arc::clone(admin), (*id).to_owned());
+            to_its_end(async move { put(&admin, &id, request).await }).await
+        }
         (["functions", _], _) => method_not_allowed("GET, HEAD, PUT"),
-        (["functions", id, "rollback"], Method::POST) => roll_back(admin, id, request).await,
-        (["app", "reload"], Method::POST) => reload(admin, request).await,
+        (["functions", id, "rollback"], Method::POST) => {
+            let (admin, id) = (Arc::clone(admin), (*id).to_owned());
+            to_its_end(async move { roll_back(&admin, &id, request).await }).await
+        }
+        (["app", "reload"], Method::POST) => {
+            let admin = Arc::clone(admin);
+            to_its_end(async move { reload(&admin, request).await }).await
+        }
         (["functions", _, "rollback"] | ["app", "reload"], _) => method_not_allowed("POST"),
         _ => not_found(),
+    })
+}
+
+/// A client that goes away ends only its own wait: what it has begun is done, or told in the log.
+async fn to_its_end(work: impl Future<Output = Answer> + Send + 'static) -> Answer {
+    tokio::spawn(work).await.unwrap_or_else(|_| {
+        let status = StatusCode::INTERNAL_SERVER_ERROR;
+        problem::response(status, "internal", "Internal error", "See the log.")
     })
 }
 

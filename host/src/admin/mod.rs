@@ -84,7 +84,7 @@ impl Admin {
                 // While something is compiled, nothing moves on the connection.
                 let open = requests.open();
                 async move {
-                    let answer = admin.answer(request).await;
+                    let answer = Self::answer(&admin, request).await;
                     drop(open);
                     Ok::<_, Infallible>(answer)
                 }
@@ -106,10 +106,10 @@ impl Admin {
         }
     }
 
-    async fn answer(&self, request: Request<Incoming>) -> Answer {
+    async fn answer(admin: &Arc<Self>, request: Request<Incoming>) -> Answer {
         let path = request.uri().path();
         if !matches!(path, "/metrics" | "/livez" | "/readyz") {
-            return functions::answer(self, request)
+            return functions::answer(admin, request)
                 .await
                 .unwrap_or_else(not_found);
         }
@@ -117,7 +117,7 @@ impl Admin {
             return method_not_allowed("GET, HEAD");
         }
         match path {
-            "/metrics" => match self.telemetry.encode() {
+            "/metrics" => match admin.telemetry.encode() {
                 Ok(text) => respond(StatusCode::OK, prometheus::TEXT_FORMAT, text),
                 Err(error) => {
                     warn!(%error, "the metrics can't be encoded");
@@ -129,7 +129,7 @@ impl Admin {
                     )
                 }
             },
-            "/readyz" => match self.readiness.check() {
+            "/readyz" => match admin.readiness.check() {
                 Ok(()) => status("ready"),
                 Err(why) => problem::response(
                     StatusCode::SERVICE_UNAVAILABLE,
