@@ -20,7 +20,7 @@ use super::app::AppArgs;
 use super::build;
 use crate::admin::{Admin, AdminToken, PoolerWatch, Readiness};
 use crate::database::Pools;
-use crate::deploy::{Deployer, Loader, StateDir, engine_settings};
+use crate::deploy::{Deployer, Loader, StateDir, Watch, engine_settings};
 use crate::gateway::{Drain, Gateway, Server, TrustedProxies};
 use crate::manifest::{App, AppSettings, parse_size};
 use crate::runtime::Runtime;
@@ -69,6 +69,10 @@ pub struct Up {
     /// Forget what was deployed: the manifest's files serve
     #[arg(long)]
     fresh: bool,
+
+    /// Swap in components that are built anew, and apply the manifest when it is edited
+    #[arg(long)]
+    watch: bool,
 
     /// Keep the functions' `rate_limits`; `off` is for load tests
     #[arg(
@@ -168,6 +172,9 @@ impl Up {
         let gateway = Arc::new(Gateway::new(Arc::clone(deployer.live()), proxies));
         tokio::spawn(Arc::clone(&gateway).sweep());
         reload_on_hangup(Arc::clone(&deployer))?;
+        if self.watch {
+            tokio::spawn(Watch::new(Arc::clone(&deployer))?.run());
+        }
 
         let readiness = Readiness::new(database.as_ref());
         if let Some(database) = database {

@@ -8,6 +8,7 @@ mod load;
 mod reload;
 mod report;
 mod state;
+mod watch;
 
 pub use deployer::{By, Candidate, Deployer};
 pub use error::DeployError;
@@ -15,3 +16,4 @@ pub use functions::{Functions, Live, LiveFunction, ScheduledFunction};
 pub use history::Origin;
 pub use load::{Deployed, Loader, engine_settings};
 pub use state::StateDir;
+pub use watch::Watch;
