@@ -76,9 +76,11 @@ fn lasting(line: &str) -> String {
         let bare = word.trim_end_matches(['"', ' ', '/']);
         let hex = bare.len() == 36 && bare.chars().all(|c| c.is_ascii_hexdigit() || c == '-');
         let time = bare.len() > 19 && bare.ends_with('Z') && bare.get(10..11) == Some("T");
-        words.push(match (hex, time) {
-            (true, _) => word.replace(bare, "<id>"),
-            (_, true) => word.replace(bare, "<time>"),
+        let version = bare.len() == 12 && bare.chars().all(|c| c.is_ascii_hexdigit());
+        words.push(match (hex, time, version) {
+            (true, _, _) => word.replace(bare, "<id>"),
+            (_, true, _) => word.replace(bare, "<time>"),
+            (_, _, true) => word.replace(bare, "<version>"),
             _ => word.to_owned(),
         });
     }
