@@ -174,7 +174,10 @@ impl Loader {
         }
         let loaded = match &deployed {
             Some((digest, path)) => self.load_deployed(digest, path),
-            None => Ok(self.runtime.load(&function.source)?),
+            None => self
+                .runtime
+                .load(&function.source)
+                .map_err(anyhow::Error::from),
         };
         let loaded = loaded.with_context(place)?;
         if let Some(before) = before {

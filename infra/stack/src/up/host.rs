@@ -86,7 +86,7 @@ impl Host {
         ];
         let mut launch = self.launch(arguments, environment);
         let is_told = |name: &&str| std::env::var_os(name).is_some();
-        if !TOLD_ELSEWHERE.iter().any(|name| is_told(name)) {
+        if !TOLD_ELSEWHERE.iter().any(is_told) {
             let token = admin_token_file(stack)?;
             launch
                 .environment
