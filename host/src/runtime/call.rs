@@ -103,14 +103,18 @@ impl Call {
         };
         match answer {
             Ok(Ok(response)) => Ok(response),
+            // With WASI 0.2 the death of an instance is an answer, too: that it gave none.
+            Ok(Err(_)) if self.failure().is_some() => Err(self.ended()),
             Ok(Err(error)) => Err(HandleError::Guest(match error.downcast_ref() {
                 Some(ErrorCode::InternalError(Some(text))) => text.clone(),
                 _ => format!("{error:#}"),
             })),
-            Err(oneshot::Canceled) => {
-                Err(HandleError::Ended(self.failure().unwrap_or(Failure::Trap)))
-            }
+            Err(oneshot::Canceled) => Err(self.ended()),
         }
+    }
+
+    fn ended(&self) -> HandleError {
+        HandleError::Ended(self.failure().unwrap_or(Failure::Trap))
     }
 
     /// Waits for something, and lets the guest run meanwhile.

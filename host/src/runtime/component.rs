@@ -8,7 +8,8 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest as _, Sha256};
 use wasmtime::component::Component;
-use wasmtime_wasi_http::p3::bindings::ServicePre;
+use wasmtime_wasi_http::handler::ProxyPre;
+use wasmtime_wasi_http::{p2, p3};
 
 use super::engine::Runtime;
 use super::instance::InstanceState;
@@ -38,7 +39,7 @@ pub enum LoadError {
     #[error("{path} imports what this host doesn't have: {import}")]
     MissingImport { path: PathBuf, import: String },
     #[error(
-        "{path} is not an HTTP function: it doesn't export wasi:http/handler@0.3.0 (build it with spin-sdk 7 and `#[http_service]`)"
+        "{path} is not an HTTP function: it exports neither wasi:http/handler@0.3.0 (spin-sdk 7 and `#[http_service]` make that) nor wasi:http/incoming-handler@0.2 (other SDKs)"
     )]
     NoHandler { path: PathBuf },
 }
@@ -49,9 +50,27 @@ pub struct Loaded {
     pub digest: Digest,
     /// Bytes of the component.
     pub size: u64,
-    pub(super) pre: ServicePre<InstanceState>,
+    handler: Handler,
     /// How long compiling took; `None` when the compiled form came from the cache.
     pub compiled_in: Option<Duration>,
+}
+
+/// How it wants to be asked.
+#[derive(Clone)]
+enum Handler {
+    P3(p3::bindings::ServicePre<InstanceState>),
+    P2(p2::bindings::ProxyPre<InstanceState>),
+}
+
+// === impl Loaded ===
+
+impl Loaded {
+    pub(super) fn proxy(&self) -> ProxyPre<InstanceState> {
+        match self.handler.clone() {
+            Handler::P3(pre) => ProxyPre::P3(pre),
+            Handler::P2(pre) => ProxyPre::P2(pre),
+        }
+    }
 }
 
 // === impl Runtime ===
@@ -114,11 +133,14 @@ impl Runtime {
                     path: path_buf(),
                     import: format!("{error:#}"),
                 })?;
-        let pre = ServicePre::new(pre).map_err(|_| LoadError::NoHandler { path: path_buf() })?;
+        let handler = p3::bindings::ServicePre::new(pre.clone())
+            .map(Handler::P3)
+            .or_else(|_| p2::bindings::ProxyPre::new(pre).map(Handler::P2))
+            .map_err(|_| LoadError::NoHandler { path: path_buf() })?;
         Ok(Loaded {
             digest,
             size: bytes.len() as u64,
-            pre,
+            handler,
             compiled_in,
         })
     }

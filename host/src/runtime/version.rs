@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use wasmtime::{Engine, PoolConcurrencyLimitError};
-use wasmtime_wasi_http::handler::{ProxyPre, Request};
+use wasmtime_wasi_http::handler::Request;
 
 use super::call::Call;
 use super::component::{Digest, Loaded};
@@ -114,8 +114,8 @@ impl FunctionVersion {
         let shared = InstanceShared::new(Arc::clone(&self.config));
         let instantiated = async {
             let mut store = Instance::store(&self.engine, &shared)?;
-            let pre = ProxyPre::P3(self.loaded.pre.clone());
-            let proxy = pre.instantiate_async(&mut store).await?;
+            let proxy = self.loaded.proxy();
+            let proxy = proxy.instantiate_async(&mut store).await?;
             wasmtime::error::Ok(Instance::new(store, proxy, Arc::clone(&shared)))
         };
         let instance = shared.clock.time(instantiated).await.map_err(|error| {

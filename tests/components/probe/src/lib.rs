@@ -58,6 +58,17 @@ async fn handle(request: Request) -> Result<Response<Body>> {
     let number = || query.parse::<u64>().unwrap_or_default();
     match path.as_str() {
         "/ok" => text("ok"),
+        // What another server answers.
+        "/get" => match spin_sdk::http::get(&query).await {
+            Ok(response) => {
+                let status = response.status().as_u16();
+                let body = response.into_body().collect().await;
+                let body = body.map_err(|error| anyhow!("{error:?}"))?.to_bytes();
+                let body = String::from_utf8_lossy(&body).into_owned();
+                json_response(&json!({ "status": status, "body": body }))
+            }
+            Err(error) => json_response(&json!({ "error": format!("{error:?}") })),
+        },
         // In one piece after the other, as often as the query says.
         "/version" => {
             let pieces = (0..number().max(1)).map(|_| {
