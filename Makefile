@@ -69,6 +69,11 @@ SEED ?= 1
 plant-day: ## A day of lots and decisions on what `make up` runs: LOTS=20000 SEED=1 ARGS='--mix' (docs/plant-day.md)
 	@$(CARGO) run --release --quiet -p plant-day -- --lots $(LOTS) --seed $(SEED) $(ARGS)
 
+.PHONY: swaps
+swaps: ## What swaps cost whoever is asking: SWAPS=200 CONNECTIONS=100 (docs/deploying.md)
+	$(CARGO) build --release -p flowviz
+	FLOWVIZ_HOST_BIN=target/release/flowviz $(CARGO) test -q -p flowviz-tests --test swap_load -- --ignored --nocapture
+
 .PHONY: bench
 bench: setup ## Ours beside a native server on the real stack: ARGS='--case get-lot --connections 100' (docs/performance.md)
 	$(CARGO) functions

@@ -60,8 +60,11 @@ fn build() -> Result<Artifacts> {
         "-p",
         "p2",
     ])?;
+    // For measurements, with a host that was built before.
+    let flowviz =
+        std::env::var_os("FLOWVIZ_HOST_BIN").map_or("target/debug/flowviz".into(), PathBuf::from);
     Ok(Artifacts {
-        flowviz: root().join("target/debug/flowviz"),
+        flowviz: root().join(flowviz),
         probe: components().join("probe.wasm"),
         p2: components().join("p2.wasm"),
     })

@@ -8,6 +8,7 @@ use http::HeaderMap;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use sha2::{Digest as _, Sha256};
+use tokio::task::block_in_place;
 
 use crate::deploy::{Candidate, DeployError, Deployer};
 use crate::runtime::Digest;
@@ -56,8 +57,7 @@ pub async fn receive(
             return Err(UploadError::TooLarge(limit));
         }
         hasher.update(&data);
-        // A few pages of the file system's cache: it hardly ever waits.
-        file.write_all(&data).map_err(not_saved)?;
+        block_in_place(|| file.write_all(&data)).map_err(not_saved)?;
     }
     let digest = Digest::finish(hasher);
     if expected.is_some_and(|expected| expected != digest) {

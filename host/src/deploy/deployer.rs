@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use tempfile::NamedTempFile;
 use tokio::sync::{OwnedMutexGuard, RwLock, RwLockReadGuard};
+use tokio::task::block_in_place;
 use tracing::{info, warn};
 
 use super::error::DeployError;
@@ -172,9 +173,9 @@ impl Deployer {
             return Ok(self.unchanged(function, received_in));
         }
         let checked = self.check(function, file.path()).await?;
-        self.state.keep(file, &digest).map_err(not_saved)?;
+        block_in_place(|| self.state.keep(file, &digest)).map_err(not_saved)?;
         let next = Version::of(&checked.version, by.origin, &by.name);
-        self.publish(function, checked, next, received_in, complete)
+        block_in_place(|| self.publish(function, checked, next, received_in, complete))
     }
 
     /// Goes back to a version that is kept: the one before the live one, or the one whose digest begins so.
@@ -204,7 +205,7 @@ impl Deployer {
         let path = self.state.component(&target);
         let checked = self.check(function, &path).await?;
         let next = Version::of(&checked.version, Origin::Rollback, by);
-        self.publish(function, checked, next, Duration::ZERO, begun)
+        block_in_place(|| self.publish(function, checked, next, Duration::ZERO, begun))
     }
 
     fn target(&self, id: &FunctionId, to: Option<&str>) -> Result<Digest, DeployError> {
@@ -276,6 +277,7 @@ impl Deployer {
         Ok((check, Some(begun.elapsed())))
     }
 
+    /// Waits for the disk.
     fn publish(
         &self,
         function: &LiveFunction,

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use tokio::task::block_in_place;
 use tracing::{info, warn};
 
 use super::deployer::{Deployer, Record, deployed_of, manifests, not_saved, saved_of};
@@ -41,7 +42,7 @@ impl Deployer {
         let reloading = self.reloading.try_write();
         let _reloading = reloading.map_err(|_| DeployError::ReloadInProgress)?;
         let rejected = |error: anyhow::Error| DeployError::Manifest(format!("{error:#}"));
-        let app = Arc::new((self.read_app)().map_err(rejected)?);
+        let app = Arc::new(block_in_place(|| (self.read_app)()).map_err(rejected)?);
         let before = self.app.load_full();
         only_at_start(&before, &app)?;
 
@@ -57,7 +58,7 @@ impl Deployer {
         self.try_out_all(&next).await?;
 
         saved.retain(|id, _| next.functions.get(id).is_some());
-        self.save(&saved)?;
+        block_in_place(|| self.save(&saved))?;
         let functions = self.publish_all(&live, &next, &saved);
         self.app.store(Arc::clone(&app));
         self.state.prune(&saved);
