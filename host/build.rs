@@ -7,18 +7,29 @@ use std::{env, fs, process::Command};
 use anyhow::{Context, Result, bail};
 
 /// The packages taken from the SDK that functions are built with: their folder below its `wit/deps/`.
-const FROM_SDK: [&str; 2] = ["spin-postgres@4.2.0", "spin-variables@3.0.0"];
-const CONFIG: &str = "wasi-runtime-config-2024-09-27";
+const FROM_SDK: [&str; 3] = [
+    "spin-key-value@3.0.0",
+    "spin-postgres@4.2.0",
+    "spin-variables@3.0.0",
+];
+/// Of WASI 0.2.
+const DRAFTS: [&str; 2] = ["wasi-keyvalue-2024-10-17", "wasi-runtime-config-2024-09-27"];
 /// And what is taken from the last one for WASI 0.2, which a test component is built with: packages, and interfaces of one that has more.
 const FROM_SDK_5: &str = "spin-postgres@3.0.0";
 const FERMYON: &str = "spin@2.0.0";
-const FROM_FERMYON: [&str; 3] = ["postgres.wit", "rdbms-types.wit", "variables.wit"];
+const FROM_FERMYON: [&str; 4] = [
+    "key-value.wit",
+    "postgres.wit",
+    "rdbms-types.wit",
+    "variables.wit",
+];
 
 const WORLD: &str = "\
 package flowviz:host;
 
 world capabilities {
     import spin:postgres/postgres@4.2.0;
+    import spin:key-value/key-value@3.0.0;
     import spin:variables/variables@3.0.0;
     import flowviz:metrics/metrics@0.1.0;
 }
@@ -30,9 +41,13 @@ package flowviz:host;
 
 world older {
     import spin:postgres/postgres@3.0.0;
+    import fermyon:spin/key-value@2.0.0;
     import fermyon:spin/postgres@2.0.0;
     import fermyon:spin/variables@2.0.0;
     import wasi:config/store@0.2.0-draft-2024-09-27;
+    import wasi:keyvalue/store@0.2.0-draft2;
+    import wasi:keyvalue/atomics@0.2.0-draft2;
+    import wasi:keyvalue/batch@0.2.0-draft2;
 }
 ";
 
@@ -63,7 +78,9 @@ fn main() -> Result<()> {
         fs::copy(older_sdk.join(FERMYON).join(file), fermyon.join(file))?;
     }
     fs::write(fermyon.join("package.wit"), "package fermyon:spin@2.0.0;\n")?;
-    copy_dir(&sdk.join(CONFIG), &older.join("deps").join(CONFIG))?;
+    for draft in DRAFTS {
+        copy_dir(&sdk.join(draft), &older.join("deps").join(draft))?;
+    }
     fs::write(older.join("world.wit"), OLDER)?;
 
     fs::write(
@@ -78,6 +95,7 @@ fn main() -> Result<()> {
         default: async | trappable,
     }},
     with: {{
+        "spin:key-value/key-value.store": crate::capabilities::key_value::Store,
         "spin:postgres/postgres.connection": crate::capabilities::postgres::Connection,
         "spin:postgres/postgres.connection-builder": crate::capabilities::postgres::ConnectionBuilder,
     }},
@@ -90,6 +108,9 @@ pub mod older {{
         imports: {{ default: async | trappable }},
         with: {{
             "spin:postgres/postgres.connection": crate::capabilities::postgres::Connection,
+            "fermyon:spin/key-value.store": crate::capabilities::key_value::Store,
+            "wasi:keyvalue/store.bucket": crate::capabilities::key_value::Store,
+            "wasi:keyvalue/atomics.cas": crate::capabilities::key_value::Cas,
             "fermyon:spin/postgres.connection": crate::capabilities::postgres::Connection,
         }},
     }});

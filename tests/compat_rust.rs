@@ -12,6 +12,10 @@ use tokio::net::TcpListener;
 
 /// The component of WASI 0.2 at `/p2`, and the test component at `/probe`, with these grants.
 fn start(grants: &str, settings: &str, stack: Option<&Stack>) -> Result<Host> {
+    Host::with_manifest(&manifest(grants, settings, stack), HostOptions::default())
+}
+
+fn manifest(grants: &str, settings: &str, stack: Option<&Stack>) -> String {
     let url = stack.map_or_else(String::new, |stack| stack.app_url().to_string());
     let mut manifest = "spin_manifest_version = 2\n[application]\nname = \"compat\"\n".to_owned();
     for (id, source) in [("p2", &artifacts().p2), ("probe", &artifacts().probe)] {
@@ -30,7 +34,7 @@ variables = {{ database_url = "{url}", colour = "green" }}
             source.display()
         );
     }
-    Host::with_manifest(&manifest, HostOptions::default())
+    manifest
 }
 
 async fn ask(host: &Host, path: &str) -> Result<Value> {
@@ -220,5 +224,55 @@ async fn outbound_http_goes_where_the_manifest_says_and_nowhere_else() -> Result
         let gone = ask(&host, &format!("/{function}/get?http://{address}/a")).await?;
         ensure!(gone["error"].is_string(), "{function}: {gone}");
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_key_value_store_is_one_for_all_who_are_granted_it() -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    let file = dir.path().join("store.redb");
+    let with_store = |grants: &str| -> Result<Host> {
+        let manifest = manifest(grants, "", None);
+        Host::with_manifest(
+            &manifest,
+            HostOptions {
+                args: vec![format!("--key-value-file={}", file.display())],
+                ..HostOptions::default()
+            },
+        )
+    };
+    let host = with_store("")?;
+    for function in ["p2", "probe"] {
+        let denied = ask(&host, &format!("/{function}/key-value?default")).await?;
+        let error = denied["error"].as_str().context("an error")?;
+        ensure!(error.contains("AccessDenied"), "{function}: {error}");
+    }
+    ensure!(!file.exists(), "nobody is granted it");
+    drop(host);
+
+    let mut host = with_store("key_value_stores = [\"default\"]")?;
+    let expected = json!({ "value": "a value", "there": true, "keys": ["a key"], "gone": true });
+    for function in ["p2", "probe"] {
+        let found = ask(&host, &format!("/{function}/key-value?default")).await?;
+        ensure!(found["ok"] == expected, "{function}: {found}");
+        let unknown = ask(&host, &format!("/{function}/key-value?other")).await?;
+        let error = unknown["error"].as_str().context("an error")?;
+        ensure!(error.contains("NoSuchStore"), "{function}: {error}");
+    }
+    ensure!(ask(&host, "/probe/keep?first").await? == json!({ "ok": null }));
+    host.signal("KILL")?;
+    host.wait().await?;
+    let host = with_store("key_value_stores = [\"default\"]")?;
+    ensure!(ask(&host, "/probe/keep?second").await? == json!({ "ok": "first" }));
+
+    let other = Host::with_manifest(
+        &manifest("key_value_stores = [\"mine\"]", "", None),
+        HostOptions::default(),
+    );
+    let error = other.err().context("a store that isn't there")?.to_string();
+    ensure!(
+        error.contains("there is no store `mine`") && error.contains("spin.toml:"),
+        "{error}"
+    );
     Ok(())
 }

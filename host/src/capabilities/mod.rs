@@ -6,6 +6,7 @@
 mod config;
 pub mod files;
 pub mod http;
+pub mod key_value;
 mod metrics;
 pub mod postgres;
 mod stdio;
@@ -26,6 +27,7 @@ use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtxView, WasiHttpView};
 
 pub use http::OutboundHttp;
+pub use key_value::KeyValueFile;
 pub use postgres::PostgresCtx;
 
 use crate::database::{Pools, Share};
@@ -45,6 +47,8 @@ pub struct Grants {
     pub pools: Arc<Pools>,
     /// The function's part of them.
     pub share: Arc<Share>,
+    /// `None`: it isn't granted.
+    pub key_value: Option<key_value::Store>,
     pub database_metrics: FunctionDatabaseMetrics,
     pub business_metrics: FunctionBusinessMetrics,
 }
@@ -63,6 +67,7 @@ pub fn add_to_linker(linker: &mut Linker<InstanceState>) -> wasmtime::Result<()>
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(linker)?;
     wasmtime_wasi_http::p3::add_to_linker(linker)?;
     postgres::add_to_linker(linker, InstanceState::postgres)?;
+    key_value::add_to_linker(linker, InstanceState::key_value)?;
     bindings::spin::variables::variables::add_to_linker::<_, Granted>(linker, |state| state)?;
     bindings::flowviz::metrics::metrics::add_to_linker::<_, Granted>(linker, |state| state)?;
     let older = bindings::older::fermyon::spin::variables::add_to_linker::<_, Granted>;
@@ -110,6 +115,13 @@ impl InstanceState {
     fn postgres(&mut self) -> postgres::PostgresView<'_> {
         postgres::PostgresView {
             ctx: &mut self.postgres,
+            table: &mut self.table,
+        }
+    }
+
+    fn key_value(&mut self) -> key_value::KeyValueView<'_> {
+        key_value::KeyValueView {
+            store: self.config.grants.key_value.as_ref(),
             table: &mut self.table,
         }
     }

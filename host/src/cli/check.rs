@@ -6,6 +6,7 @@ use anyhow::Result;
 use clap::Args;
 
 use super::app::AppArgs;
+use super::up::key_value_file;
 use crate::database::Pools;
 use crate::deploy::{Deployed, Loader, engine_settings};
 use crate::runtime::Runtime;
@@ -32,6 +33,7 @@ impl Check {
             runtime: Runtime::new(engine_settings(&app), self.app.cache())?,
             pools: Pools::new(app.settings.pool.clone(), telemetry.database.clone()).into(),
             telemetry,
+            key_value: Arc::new(key_value_file(None, &app)),
         };
         loader.load(&app, &Deployed::new()).await?;
         println!(

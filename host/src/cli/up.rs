@@ -19,6 +19,7 @@ use super::admin_token::AdminTokenArgs;
 use super::app::AppArgs;
 use super::build;
 use crate::admin::{Admin, AdminToken, PoolerWatch, Readiness};
+use crate::capabilities::KeyValueFile;
 use crate::database::Pools;
 use crate::deploy::{Deployer, Loader, StateDir, Watch, engine_settings};
 use crate::gateway::{Drain, Gateway, Server, TrustedProxies};
@@ -65,6 +66,10 @@ pub struct Up {
     /// Where deployed components are kept, for restarts and rollbacks [default: .flowviz/state beside the manifest]
     #[arg(long, value_name = "DIR", env = "FLOWVIZ_STATE_DIR")]
     state_dir: Option<PathBuf>,
+
+    /// The file of the key-value store, for functions that are granted it [default: .flowviz/key-value.redb beside the manifest]
+    #[arg(long, value_name = "FILE", env = "FLOWVIZ_KEY_VALUE_FILE")]
+    key_value_file: Option<PathBuf>,
 
     /// Forget what was deployed: the manifest's files serve
     #[arg(long)]
@@ -165,6 +170,7 @@ impl Up {
             runtime: Runtime::new(engine_settings(&app), cache)?,
             telemetry: Arc::clone(&telemetry),
             pools: Arc::clone(&pools),
+            key_value: Arc::new(key_value_file(self.key_value_file, &app)),
         };
         let proxies = self.trusted_proxies.into_iter().collect();
         let (name, database) = (app.name.clone(), app.settings.database.clone());
@@ -219,6 +225,11 @@ impl Up {
             ),
         }
     }
+}
+
+/// It is opened when a function is granted it.
+pub(super) fn key_value_file(named: Option<PathBuf>, app: &App) -> KeyValueFile {
+    KeyValueFile::at(named.unwrap_or_else(|| app.root.join(".flowviz/key-value.redb")))
 }
 
 /// Whoever can reach the admin listener could change what is served.

@@ -12,8 +12,8 @@ use http::{Method, StatusCode};
 use tracing::info;
 
 use super::functions::{Functions, LiveFunction, LiveRoute, ScheduledFunction};
-use crate::capabilities::Grants;
 use crate::capabilities::files::MountedFiles;
+use crate::capabilities::{Grants, KeyValueFile};
 use crate::database::Pools;
 use crate::gateway::{Cors, RateLimits, RouteHeaders};
 use crate::manifest::{App, Function, FunctionId, Router};
@@ -33,6 +33,7 @@ pub struct Loader {
     pub runtime: Runtime,
     pub telemetry: Arc<Telemetry>,
     pub pools: Arc<Pools>,
+    pub key_value: Arc<KeyValueFile>,
 }
 
 /// Components that are to serve in place of the manifest's.
@@ -234,6 +235,10 @@ impl Loader {
                 allowed_hosts: Arc::new(function.allowed_hosts.clone()),
                 share: Arc::new(self.pools.share(&function.limits)),
                 pools: Arc::clone(&self.pools),
+                key_value: function
+                    .key_value
+                    .then(|| self.key_value.open())
+                    .transpose()?,
                 database_metrics: self.telemetry.database.for_function(id),
                 business_metrics: self
                     .telemetry

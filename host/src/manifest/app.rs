@@ -74,6 +74,8 @@ pub struct Function {
     /// Globs, relative to `App::root`, of what `files` must leave out.
     pub exclude_files: Vec<String>,
     pub allowed_hosts: AllowedHosts,
+    /// The store `default` is granted.
+    pub key_value: bool,
     pub limits: Limits,
     /// The host calls the function by itself, at once and then at this interval.
     pub every: Option<Duration>,

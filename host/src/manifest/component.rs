@@ -13,6 +13,9 @@ use super::secret::Secret;
 use super::settings::Settings;
 use super::variables::{Variables, is_lower_snake};
 
+/// Of the key-value store.
+const LABEL: &str = "default";
+
 /// What reading a component needs to know of the rest.
 #[derive(Debug)]
 pub(super) struct Components<'a> {
@@ -59,6 +62,9 @@ impl<'a> Components<'a> {
             .take("allowed_outbound_hosts")
             .map(|item| self.read_hosts(&item))
             .unwrap_or_default();
+        let key_value = section
+            .take("key_value_stores")
+            .is_some_and(|item| read_stores(&item));
         let build = section
             .table("build")
             .and_then(|s| read_build(s, &id, self.root));
@@ -73,10 +79,6 @@ impl<'a> Components<'a> {
         section.unsupported(
             "allowed_http_hosts",
             "write `allowed_outbound_hosts = [\"https://...\"]`",
-        );
-        section.unsupported(
-            "key_value_stores",
-            "remove it, and keep the data in PostgreSQL",
         );
         section.unsupported(
             "sqlite_databases",
@@ -111,6 +113,7 @@ impl<'a> Components<'a> {
             files,
             exclude_files,
             allowed_hosts,
+            key_value,
             limits: settings.limits,
             every: settings.every,
             methods: settings.methods,
@@ -346,6 +349,18 @@ fn read_pattern(item: &Item<'_>, pattern: &str) -> Option<FileMountKind> {
 }
 
 /// The host links our own packages itself; the manifest names them only so that stock Spin finds them too.
+/// Whether the one store that there is is granted.
+fn read_stores(item: &Item<'_>) -> bool {
+    let labels = item.texts();
+    for label in labels.iter().filter(|label| *label != LABEL) {
+        item.error(
+            format!("there is no store `{label}`: this host has one, `{LABEL}`"),
+            format!("write `key_value_stores = [\"{LABEL}\"]`"),
+        );
+    }
+    labels.contains(&LABEL.to_owned())
+}
+
 fn read_dependencies(section: &mut Section<'_>) {
     for item in section
         .table("dependencies")

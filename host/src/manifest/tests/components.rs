@@ -50,12 +50,7 @@ fn env_from_outside_replaces_the_manifests() {
 
 #[test]
 fn what_we_do_not_support_is_named_with_its_line() {
-    for key in [
-        "key_value_stores",
-        "sqlite_databases",
-        "ai_models",
-        "allowed_http_hosts",
-    ] {
+    for key in ["sqlite_databases", "ai_models", "allowed_http_hosts"] {
         assert_fault(
             &faults(&format!("{key} = [\"default\"]")),
             &[
@@ -112,7 +107,6 @@ fn unknown_keys_are_faults_with_the_nearest_known_one() {
 fn what_is_refused_is_not_said_to_be_known() {
     let shown = faults("colour = 1");
     for refused in [
-        "key_value_stores",
         "sqlite_databases",
         "ai_models",
         "profile",
@@ -125,7 +119,21 @@ fn what_is_refused_is_not_said_to_be_known() {
         );
     }
     assert_fault(&faults("profil = 1"), &["remove it; known here: source, "]);
-    function("key_value_stores = []");
+    function("sqlite_databases = []");
+}
+
+#[test]
+fn there_is_one_key_value_store() {
+    assert!(function("key_value_stores = [\"default\"]").key_value);
+    assert!(!function("key_value_stores = []").key_value);
+    assert_fault(
+        &faults("key_value_stores = [\"default\", \"mine\"]"),
+        &[
+            "dir/spin.toml:9: ",
+            "there is no store `mine`",
+            "key_value_stores = [\"default\"]",
+        ],
+    );
 }
 
 #[test]

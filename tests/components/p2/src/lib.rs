@@ -6,6 +6,7 @@
 use anyhow::{Result, anyhow};
 use serde_json::{Value, json};
 use spin_sdk::http::{Request, Response};
+use spin_sdk::key_value::{self, Store};
 use spin_sdk::{http_component, pg, pg3, variables};
 
 #[http_component]
@@ -26,6 +27,7 @@ async fn handle(request: Request) -> Result<Response> {
         "/variable" => told(variables::get(&query)),
         "/pg3" => told(pg3(&String::from_utf8(request.into_body())?)),
         "/pg2" => told(pg2(&String::from_utf8(request.into_body())?)),
+        "/key-value" => told(key_value(&query)),
         "/get" => get(&query).await,
         _ => json!({ "path": path, "query": query }),
     };
@@ -88,6 +90,19 @@ fn pg2(statement: &str) -> Result<Value> {
         .map(|row| row.iter().map(|value| format!("{value:?}")).collect())
         .collect();
     Ok(json!({ "rows": rows }))
+}
+
+/// A value set, read, listed, and gone again.
+fn key_value(label: &str) -> Result<Value, key_value::Error> {
+    let store = Store::open(label)?;
+    store.set("a key", b"a value")?;
+    let value = store.get("a key")?;
+    let there = store.exists("a key")?;
+    let keys = store.get_keys()?;
+    store.delete("a key")?;
+    let gone = !store.exists("a key")?;
+    let value = value.map(|value| String::from_utf8_lossy(&value).into_owned());
+    Ok(json!({ "value": value, "there": there, "keys": keys, "gone": gone }))
 }
 
 async fn get(url: &str) -> Value {

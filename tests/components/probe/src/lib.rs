@@ -58,6 +58,15 @@ async fn handle(request: Request) -> Result<Response<Body>> {
     let number = || query.parse::<u64>().unwrap_or_default();
     match path.as_str() {
         "/ok" => text("ok"),
+        // A value set, read, listed, and gone again.
+        "/key-value" => json_response(&match key_value(&query).await {
+            Ok(found) => json!({ "ok": found }),
+            Err(error) => json!({ "error": format!("{error:?}") }),
+        }),
+        "/keep" => json_response(&match kept(&query).await {
+            Ok(found) => json!({ "ok": found }),
+            Err(error) => json!({ "error": format!("{error:?}") }),
+        }),
         // What another server answers.
         "/get" => match spin_sdk::http::get(&query).await {
             Ok(response) => {
@@ -247,4 +256,26 @@ fn json_response(value: &Value) -> Result<Response<Body>> {
         .header("content-type", "application/json")
         .header("content-length", bytes.len())
         .body(whole(bytes))?)
+}
+
+async fn key_value(label: &str) -> Result<Value, spin_sdk::key_value::Error> {
+    let store = spin_sdk::key_value::Store::open(label).await?;
+    store.set("a key", b"a value").await?;
+    let value = store.get("a key").await?;
+    let there = store.exists("a key").await?;
+    let keys = store.get_keys().await.collect().await?;
+    store.delete("a key").await?;
+    let gone = !store.exists("a key").await?;
+    let value = value.map(|value| String::from_utf8_lossy(&value).into_owned());
+    Ok(json!({ "value": value, "there": there, "keys": keys, "gone": gone }))
+}
+
+/// What was kept until now; from now on it is this.
+async fn kept(value: &str) -> Result<Value, spin_sdk::key_value::Error> {
+    let store = spin_sdk::key_value::Store::open_default().await?;
+    let before = store.get("kept").await?;
+    store.set("kept", value.as_bytes()).await?;
+    Ok(json!(
+        before.map(|value| String::from_utf8_lossy(&value).into_owned())
+    ))
 }
