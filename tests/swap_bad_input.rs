@@ -276,6 +276,70 @@ fn slug(answer: &Answer) -> Result<String> {
     Ok(slug.trim_start_matches("/problems/").to_owned())
 }
 
+/// A disk of so many bytes. Only root can make one; it is gone with this.
+struct SmallDisk(tempfile::TempDir);
+
+impl SmallDisk {
+    fn of(bytes: usize) -> Result<Option<Self>> {
+        let dir = tempfile::tempdir()?;
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &format!("size={bytes}"), "tmpfs"])
+            .arg(dir.path())
+            .output()?;
+        Ok(mounted.status.success().then_some(Self(dir)))
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        // What is left of it goes with the machine.
+        _ = Command::new("umount")
+            .arg("--lazy")
+            .arg(self.0.path())
+            .status();
+    }
+}
+
+#[tokio::test]
+async fn a_full_disk_changes_nothing() -> Result<()> {
+    let component = Component::version(1)?.0;
+    // Room for two components, and not for three.
+    let Some(disk) = SmallDisk::of(component.len() * 5 / 2)? else {
+        eprintln!(
+            "no disk can be mounted here: a state that can't be written is tested otherwise below"
+        );
+        return Ok(());
+    };
+    let options = HostOptions {
+        args: vec![format!(
+            "--state-dir={}",
+            disk.0.path().join("state").display()
+        )],
+        ..HostOptions::default()
+    };
+    let host = Host::with_manifest(&probes(&[("probe", "")]), options)?;
+    host.deploy("probe", 1).await?;
+    let left =
+        || -> Result<usize> { Ok(fs::read_dir(disk.0.path().join("state/components"))?.count()) };
+    ensure!(left()? == 2);
+    for _ in 0..2 {
+        let answer = host.put("probe", Component::version(2)?.0).await?;
+        let detail = problem(&answer, 507, "state-not-saved")?;
+        ensure!(detail.contains("No space left"), "{detail}");
+        ensure!(left()? == 2, "what was written of it stays");
+        host.expect_version("probe", 1).await?;
+    }
+    let rejected = host
+        .metrics()
+        .await?
+        .sum("flowviz_function_swaps_total", &[("result", "rejected")]);
+    ensure!(rejected == 2.0, "{rejected}");
+    // What is there can still be gone back to.
+    let back = host.roll_back("probe", None).await?;
+    ensure!(back.status == 200, "{}", back.text());
+    host.expect_version("probe", FIRST).await
+}
+
 #[tokio::test]
 async fn a_state_that_cannot_be_saved_changes_nothing() -> Result<()> {
     let state = tempfile::tempdir()?;
@@ -286,7 +350,7 @@ async fn a_state_that_cannot_be_saved_changes_nothing() -> Result<()> {
     };
     let host = Host::with_manifest(&probes(&[("probe", "")]), options)?;
     host.deploy("probe", 1).await?;
-    // A device that is always full in place of the directory's files is as near as one comes to a full disk without mounting one.
+    // Something else is where the components should be.
     fs::rename(dir.join("components"), state.path().join("away"))?;
     symlink("/dev/full", dir.join("components"))?;
     let answer = host.put("probe", Component::version(2)?.0).await?;

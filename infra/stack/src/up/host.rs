@@ -31,6 +31,7 @@ pub(super) struct Host {
 /// What the host is told besides, unless the person who starts it says otherwise: its name there, and its value.
 const TOLD_ELSEWHERE: [&str; 2] = ["FLOWVIZ_ADMIN_TOKEN", ADMIN_TOKEN_FILE];
 const ADMIN_TOKEN_FILE: &str = "FLOWVIZ_ADMIN_TOKEN_FILE";
+const ADMIN_TOKEN: &str = "admin_token";
 const STATE_DIR: &str = "FLOWVIZ_STATE_DIR";
 
 /// What `flowviz migrate --demo` said, in two parts: the second shows generated passwords, and shows them once.
@@ -134,9 +135,13 @@ fn jwt_secret(stack: &Stack) -> Result<Secret, Error> {
     Secrets::open(stack.directory.secrets())?.get("jwt_secret")
 }
 
-/// What whoever may change the functions has to know.
+/// What whoever may change the functions has to know: generated once.
+pub(super) fn admin_token(stack: &Stack) -> Result<Secret, Error> {
+    Secrets::open(stack.directory.secrets())?.get(ADMIN_TOKEN)
+}
+
 pub(super) fn admin_token_file(stack: &Stack) -> Result<PathBuf, Error> {
-    Secrets::open(stack.directory.secrets())?.file("admin_token")
+    Secrets::open(stack.directory.secrets())?.file(ADMIN_TOKEN)
 }
 
 impl From<&str> for Report {

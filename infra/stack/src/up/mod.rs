@@ -139,7 +139,8 @@ async fn start(options: &Up) -> Result<Running, UpError> {
     step.end();
     stack.scrape_host(admin)?;
 
-    println!("{}", Summary::new(&host, &stack, &report));
+    let token = host::admin_token(&stack)?;
+    println!("{}", Summary::new(&host, &stack, &report, &token));
     Ok(Running {
         host: process,
         stack,

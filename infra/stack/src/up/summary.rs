@@ -13,14 +13,21 @@ pub(super) struct Summary<'a> {
     host: &'a Host,
     stack: &'a Stack,
     report: &'a Report,
+    admin_token: &'a str,
 }
 
 impl<'a> Summary<'a> {
-    pub(super) fn new(host: &'a Host, stack: &'a Stack, report: &'a Report) -> Self {
+    pub(super) fn new(
+        host: &'a Host,
+        stack: &'a Stack,
+        report: &'a Report,
+        admin_token: &'a str,
+    ) -> Self {
         Self {
             host,
             stack,
             report,
+            admin_token,
         }
     }
 
@@ -42,6 +49,7 @@ impl fmt::Display for Summary<'_> {
             host,
             stack,
             report,
+            ..
         } = self;
         let (functions, admin) = (host.functions, host.admin);
         let dir = stack.dir().display();
@@ -61,7 +69,8 @@ impl fmt::Display for Summary<'_> {
         writeln!(f, "  passwords    {dir}/secrets")?;
         writeln!(
             f,
-            "  admin token  {dir}/secrets/admin_token (flowviz functions --admin http://{admin} --admin-token-file {dir}/secrets/admin_token)\n"
+            "  admin token  {}, also in {dir}/secrets/admin_token: flowviz functions --admin http://{admin} --admin-token-file {dir}/secrets/admin_token\n",
+            self.admin_token
         )?;
         writeln!(f, "{}\n", report.demonstration)?;
         writeln!(f, "Try it:\n")?;
