@@ -33,10 +33,15 @@ async fn start_with(cache: &Path) -> Result<(u64, String)> {
     .await
 }
 
+/// The compiled form. Beside it is the component that it was made of.
 fn only_file(cache: &Path) -> Result<PathBuf> {
     let mut files: Vec<_> = fs::read_dir(cache)?
         .map(|entry| entry.map(|entry| entry.path()))
         .collect::<Result<_, _>>()?;
+    files.retain(|file| {
+        file.extension()
+            .is_some_and(|extension| extension == "cwasm")
+    });
     let file = files.pop().context("the cache is empty")?;
     ensure!(files.is_empty(), "{files:?}");
     Ok(file)

@@ -6,7 +6,7 @@
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
-use flowviz_tests::{Wms, demo_password, root};
+use flowviz_tests::{ADMIN_TOKEN, Wms, artifacts, demo_password, root};
 
 /// A line of the README, or a command with the lines that it prints.
 #[derive(Debug, PartialEq)]
@@ -49,8 +49,12 @@ fn run(commands: &[String]) -> Result<Vec<Vec<String>>> {
         .iter()
         .flat_map(|command| [command.as_str(), "\necho; echo '", MARK, "'\n"])
         .collect();
+    // `flowviz` is on the path.
+    let bin = artifacts().flowviz.parent().context("a directory")?;
+    let path = std::env::var("PATH")?;
     let output = Command::new("bash")
         .args(["-euo", "pipefail", "-c", &script])
+        .env("PATH", format!("{}:{path}", bin.display()))
         .output()?;
     ensure!(
         output.status.success(),
@@ -72,9 +76,11 @@ fn lasting(line: &str) -> String {
         let bare = word.trim_end_matches(['"', ' ', '/']);
         let hex = bare.len() == 36 && bare.chars().all(|c| c.is_ascii_hexdigit() || c == '-');
         let time = bare.len() > 19 && bare.ends_with('Z') && bare.get(10..11) == Some("T");
-        words.push(match (hex, time) {
-            (true, _) => word.replace(bare, "<id>"),
-            (_, true) => word.replace(bare, "<time>"),
+        let version = bare.len() == 12 && bare.chars().all(|c| c.is_ascii_hexdigit());
+        words.push(match (hex, time, version) {
+            (true, _, _) => word.replace(bare, "<id>"),
+            (_, true, _) => word.replace(bare, "<time>"),
+            (_, _, true) => word.replace(bare, "<version>"),
             _ => word.to_owned(),
         });
     }
@@ -93,10 +99,15 @@ async fn the_commands_of_the_readme_print_what_it_says() -> Result<()> {
     );
 
     let wms = Wms::start().await?;
+    let token = format!("FLOWVIZ_ADMIN_TOKEN={ADMIN_TOKEN}");
     let here = |command: &str| {
         command
             .replace("127.0.0.1:3000", &wms.host.address.to_string())
             .replace("127.0.0.1:9400", &wms.host.admin.to_string())
+            .replace(
+                "FLOWVIZ_ADMIN_TOKEN_FILE=.flowviz/secrets/admin_token",
+                &token,
+            )
     };
     let commands: Vec<String> = pieces
         .iter()

@@ -13,6 +13,8 @@ pub struct Artifacts {
     pub flowviz: PathBuf,
     /// The test component that misbehaves on request.
     pub probe: PathBuf,
+    /// One of WASI 0.2, made with an older SDK.
+    pub p2: PathBuf,
 }
 
 /// The workspace's root.
@@ -55,10 +57,13 @@ fn build() -> Result<Artifacts> {
         "component",
         "-p",
         "probe",
+        "-p",
+        "p2",
     ])?;
     Ok(Artifacts {
         flowviz: root().join("target/debug/flowviz"),
         probe: components().join("probe.wasm"),
+        p2: components().join("p2.wasm"),
     })
 }
 

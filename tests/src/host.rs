@@ -15,6 +15,9 @@ use tempfile::TempDir;
 use crate::client::{Answer, PATIENCE, client};
 use crate::{artifacts, functions, root};
 
+/// Of every host under test.
+pub const ADMIN_TOKEN: &str = "5b1f0c5e-tests-only";
+
 /// Lines of the host's log that a failed test shows.
 const LOG_SHOWN: usize = 30;
 
@@ -77,6 +80,7 @@ impl Host {
             .args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"])
             .args(["--log-format", log_format])
             .args(&options.args)
+            .env("FLOWVIZ_ADMIN_TOKEN", ADMIN_TOKEN)
             .envs(options.env.iter().cloned())
             .env_remove("RUST_LOG")
             .env_remove("RUST_BACKTRACE")

@@ -3,6 +3,7 @@
 //! Everything is real: PostgreSQL, PgBouncer, Prometheus, the `flowviz` binary and components compiled for wasm32-wasip2.
 //! What a test starts ends with it, and by the kernel if the test is killed.
 
+mod admin;
 mod artifacts;
 mod client;
 mod database;
@@ -19,6 +20,7 @@ mod promtool;
 mod readyz;
 mod trial;
 mod user;
+mod versions;
 mod wms;
 
 pub use artifacts::{Artifacts, artifacts, functions, root};
@@ -27,7 +29,7 @@ pub use database::{Database, connect};
 pub use fault_table::FaultReport;
 pub use foreign::{Language, spin_wit};
 pub use foreign_app::ForeignApp;
-pub use host::{Host, HostOptions, Metrics};
+pub use host::{ADMIN_TOKEN, Host, HostOptions, Metrics};
 pub use innocents::Innocents;
 pub use leaks::nothing_leaks;
 pub use load::{Kind, Load, Outcome, Tally, refusal};
@@ -37,4 +39,5 @@ pub use promtool::promtool_accepts;
 pub use readyz::ReadyWatch;
 pub use trial::Trial;
 pub use user::{Reply, User, segment};
+pub use versions::{Component, FIRST};
 pub use wms::{Wms, demo_password, jwt_secret, migrate};

@@ -5,18 +5,21 @@
 //! | `GET /metrics` | every metric, in Prometheus' text format |
 //! | `GET /livez` | 200 while the process runs |
 //! | `GET /readyz` | 200 while requests can be served; 503 with the reasons while the database doesn't answer, and while draining |
+//! | `/functions`, `/app` | what is live, and what changes it: for whoever has the token ([`functions`]) |
 
+mod answer;
+mod functions;
 mod pooler;
 mod readiness;
+mod token;
+mod upload;
 
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE};
-use http::{HeaderValue, Method, Request, Response, StatusCode};
-use http_body_util::Full;
+use http::{Method, Request, StatusCode};
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -26,7 +29,11 @@ use tracing::{debug, warn};
 
 pub use pooler::PoolerWatch;
 pub use readiness::Readiness;
+pub use token::AdminToken;
 
+use answer::{Answer, json, method_not_allowed, not_found, respond};
+
+use crate::deploy::Deployer;
 use crate::gateway::Activity;
 use crate::problem;
 use crate::telemetry::Telemetry;
@@ -36,14 +43,17 @@ const MAX_CONNECTIONS: usize = 64;
 /// After an accept that failed.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(500);
 
-/// What the admin listener shows.
+/// What the admin listener shows and changes.
 #[derive(Debug)]
 pub struct Admin {
     pub telemetry: Arc<Telemetry>,
     pub readiness: Arc<Readiness>,
+    pub deployer: Arc<Deployer>,
+    /// `None`: nothing can be changed.
+    pub token: Option<AdminToken>,
+    /// Bytes.
+    pub max_component_size: u64,
 }
-
-type Answer = Response<Full<Bytes>>;
 
 // === impl Admin ===
 
@@ -68,9 +78,16 @@ impl Admin {
             let admin = Arc::clone(&admin);
             let activity = Activity::new(&open);
             let socket = activity.watch(stream);
-            let service = service_fn(move |request: Request<hyper::body::Incoming>| {
-                let answer = admin.answer(request.method(), request.uri().path());
-                async move { Ok::<_, Infallible>(answer) }
+            let requests = Arc::clone(&activity);
+            let service = service_fn(move |request| {
+                let admin = Arc::clone(&admin);
+                // While something is compiled, nothing moves on the connection.
+                let open = requests.open();
+                async move {
+                    let answer = Self::answer(&admin, request).await;
+                    drop(open);
+                    Ok::<_, Infallible>(answer)
+                }
             });
             tokio::spawn(async move {
                 let connection = http1::Builder::new()
@@ -89,30 +106,18 @@ impl Admin {
         }
     }
 
-    fn answer(&self, method: &Method, path: &str) -> Answer {
-        let known = matches!(path, "/metrics" | "/livez" | "/readyz");
-        if !known {
-            return problem::response(
-                StatusCode::NOT_FOUND,
-                "not-found",
-                "Not found",
-                "No such path.",
-            );
+    async fn answer(admin: &Arc<Self>, request: Request<Incoming>) -> Answer {
+        let path = request.uri().path();
+        if !matches!(path, "/metrics" | "/livez" | "/readyz") {
+            return functions::answer(admin, request)
+                .await
+                .unwrap_or_else(not_found);
         }
-        if method != Method::GET && method != Method::HEAD {
-            let mut answer: Answer = problem::response(
-                StatusCode::METHOD_NOT_ALLOWED,
-                "method-not-allowed",
-                "Method not allowed",
-                "Only GET.",
-            );
-            answer
-                .headers_mut()
-                .insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
-            return answer;
+        if request.method() != Method::GET && request.method() != Method::HEAD {
+            return method_not_allowed("GET, HEAD");
         }
         match path {
-            "/metrics" => match self.telemetry.encode() {
+            "/metrics" => match admin.telemetry.encode() {
                 Ok(text) => respond(StatusCode::OK, prometheus::TEXT_FORMAT, text),
                 Err(error) => {
                     warn!(%error, "the metrics can't be encoded");
@@ -124,7 +129,7 @@ impl Admin {
                     )
                 }
             },
-            "/readyz" => match self.readiness.check() {
+            "/readyz" => match admin.readiness.check() {
                 Ok(()) => status("ready"),
                 Err(why) => problem::response(
                     StatusCode::SERVICE_UNAVAILABLE,
@@ -139,15 +144,5 @@ impl Admin {
 }
 
 fn status(status: &str) -> Answer {
-    let json = serde_json::json!({ "status": status }).to_string();
-    respond(StatusCode::OK, "application/json", json.into_bytes())
-}
-
-fn respond(status: StatusCode, content_type: &'static str, body: Vec<u8>) -> Answer {
-    let mut response = Response::new(Full::new(Bytes::from(body)));
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response
+    json(StatusCode::OK, &serde_json::json!({ "status": status }))
 }

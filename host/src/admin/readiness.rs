@@ -70,9 +70,13 @@ impl Readiness {
         self.draining.store(true, Ordering::Release);
     }
 
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Acquire)
+    }
+
     /// `Err` says why not.
     pub fn check(&self) -> Result<(), String> {
-        if self.draining.load(Ordering::Acquire) {
+        if self.is_draining() {
             return Err("Draining: the host is about to end.".to_owned());
         }
         match &*self.database.read().unwrap_or_else(PoisonError::into_inner) {

@@ -3,6 +3,7 @@
 //! A capability's life has three steps: it is linked once for the process ([`add_to_linker`]), prepared once for a function
 //! ([`Grants`]), and made anew for each instance.
 
+mod config;
 pub mod files;
 pub mod http;
 mod metrics;
@@ -59,10 +60,14 @@ impl HasData for Granted {
 pub fn add_to_linker(linker: &mut Linker<InstanceState>) -> wasmtime::Result<()> {
     wasmtime_wasi::p2::add_to_linker_async(linker)?;
     wasmtime_wasi::p3::add_to_linker(linker)?;
+    wasmtime_wasi_http::p2::add_only_http_to_linker_async(linker)?;
     wasmtime_wasi_http::p3::add_to_linker(linker)?;
     postgres::add_to_linker(linker, InstanceState::postgres)?;
     bindings::spin::variables::variables::add_to_linker::<_, Granted>(linker, |state| state)?;
     bindings::flowviz::metrics::metrics::add_to_linker::<_, Granted>(linker, |state| state)?;
+    let older = bindings::older::fermyon::spin::variables::add_to_linker::<_, Granted>;
+    older(linker, |state| state)?;
+    bindings::older::wasi::config::store::add_to_linker::<_, Granted>(linker, |state| state)?;
     Ok(())
 }
 

@@ -1,8 +1,9 @@
-//! `spin:variables@3.0.0`: the component's own variables, with the values that the manifest's templates had at load.
+//! `spin:variables@3.0.0`, and `fermyon:spin/variables@2.0.0` for older SDKs: the component's own variables, with the values that the manifest's templates had at load.
 
 use wasmtime::component::Accessor;
 
 use super::Granted;
+use super::bindings::older::fermyon::spin::variables as older;
 use super::bindings::spin::variables::variables::{Error, Host, HostWithStore};
 use crate::runtime::InstanceState;
 
@@ -33,6 +34,18 @@ impl<T> HostWithStore<T> for Granted {
                 None => Err(Error::Undefined(name)),
             }
         }))
+    }
+}
+
+impl older::Host for InstanceState {
+    async fn get(&mut self, name: String) -> wasmtime::Result<Result<String, older::Error>> {
+        if !is_name(&name) {
+            return Ok(Err(older::Error::InvalidName(name)));
+        }
+        Ok(match self.config.grants.variables.get(&name) {
+            Some(value) => Ok(value.expose().to_owned()),
+            None => Err(older::Error::Undefined(name)),
+        })
     }
 }
 

@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::app::AppArgs;
 use crate::database::Pools;
-use crate::deploy::{Loader, engine_settings};
+use crate::deploy::{Deployed, Loader, engine_settings};
 use crate::runtime::Runtime;
 use crate::telemetry::{Telemetry, logs};
 
@@ -23,7 +23,7 @@ impl Check {
     #[tokio::main]
     pub async fn run(self) -> Result<()> {
         logs::init(logs::Format::Human, "warn", true)?;
-        let app = self.app.load()?;
+        let app = Arc::new(self.app.load()?);
         for warning in &app.warnings {
             eprintln!("warning: {warning}");
         }
@@ -33,7 +33,7 @@ impl Check {
             pools: Pools::new(app.settings.pool.clone(), telemetry.database.clone()).into(),
             telemetry,
         };
-        loader.load(&app).await?;
+        loader.load(&app, &Deployed::new()).await?;
         println!(
             "{}: {}, {}: all good",
             app.file.display(),

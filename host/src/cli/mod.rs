@@ -1,10 +1,16 @@
 //! The command line. `up` takes `spin up`'s flags where they mean the same.
 
+mod admin_token;
 mod app;
 mod audit;
 mod build;
 mod check;
+mod deploy;
+mod functions;
 mod migrate;
+mod reload;
+mod remote;
+mod rollback;
 mod up;
 
 use std::convert::Infallible;
@@ -26,6 +32,14 @@ struct Cli {
 enum Command {
     /// Serve the application
     Up(up::Up),
+    /// Put a new version of a function in place of the live one, in a host that runs
+    Deploy(deploy::Deploy),
+    /// Show the functions of a host that runs, and their versions
+    Functions(functions::Functions),
+    /// Go back to a version that was live before
+    Rollback(rollback::Rollback),
+    /// Have a host that runs read its manifest again
+    Reload(reload::Reload),
     /// Check the manifest and its components, without serving
     Check(check::Check),
     /// Bring the database's schema up to date (straight to PostgreSQL, not through the pooler)
@@ -39,6 +53,10 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = match cli.command {
         Command::Up(up) => up.run(),
+        Command::Deploy(deploy) => deploy.run(),
+        Command::Functions(functions) => functions.run(),
+        Command::Rollback(rollback) => rollback.run(),
+        Command::Reload(reload) => reload.run(),
         Command::Check(check) => check.run().map(|()| ExitCode::SUCCESS),
         Command::Migrate(migrate) => migrate.run().map(|()| ExitCode::SUCCESS),
         Command::Audit(audit) => audit.run(),

@@ -1,6 +1,7 @@
 //! `flowviz up`: loads the application and serves it until a signal.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,13 +15,14 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Semaphore;
 use tracing::{info, warn};
 
+use super::admin_token::AdminTokenArgs;
 use super::app::AppArgs;
 use super::build;
-use crate::admin::{Admin, PoolerWatch, Readiness};
+use crate::admin::{Admin, AdminToken, PoolerWatch, Readiness};
 use crate::database::Pools;
-use crate::deploy::{Loader, engine_settings};
-use crate::gateway::{Cors, Drain, Gateway, Server, TrustedProxies};
-use crate::manifest::{App, AppSettings};
+use crate::deploy::{Deployer, Loader, StateDir, Watch, engine_settings};
+use crate::gateway::{Drain, Gateway, Server, TrustedProxies};
+use crate::manifest::{App, AppSettings, parse_size};
 use crate::runtime::Runtime;
 use crate::telemetry::{Telemetry, logs};
 
@@ -44,7 +46,7 @@ pub struct Up {
     )]
     listen: SocketAddr,
 
-    /// Where /metrics, /livez and /readyz are served
+    /// Where /metrics, /livez, /readyz and the admin API are served. Off loopback, the admin API must have a token
     #[arg(
         long,
         value_name = "ADDRESS",
@@ -52,6 +54,25 @@ pub struct Up {
         env = "FLOWVIZ_ADMIN_LISTEN"
     )]
     admin_listen: SocketAddr,
+
+    #[command(flatten)]
+    admin_token: AdminTokenArgs,
+
+    /// The largest component that can be deployed
+    #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = size)]
+    max_component_size: u64,
+
+    /// Where deployed components are kept, for restarts and rollbacks [default: .flowviz/state beside the manifest]
+    #[arg(long, value_name = "DIR", env = "FLOWVIZ_STATE_DIR")]
+    state_dir: Option<PathBuf>,
+
+    /// Forget what was deployed: the manifest's files serve
+    #[arg(long)]
+    fresh: bool,
+
+    /// Swap in components that are built anew, and apply the manifest when it is edited
+    #[arg(long)]
+    watch: bool,
 
     /// Keep the functions' `rate_limits`; `off` is for load tests
     #[arg(
@@ -104,16 +125,31 @@ impl Up {
         if self.build {
             build::run(&self.app.from)?;
         }
-        let mut app = self.app.load()?;
-        for warning in &app.warnings {
-            warn!("{warning}");
-        }
-        if !self.rate_limits {
-            warn!("rate limits are off (--rate-limits)");
-            for function in &mut app.functions {
-                function.rate_limits.clear();
+        let cache = self.app.cache();
+        let (args, rate_limits) = (self.app, self.rate_limits);
+        let read_app = move || -> Result<App> {
+            let mut app = args.load()?;
+            for warning in &app.warnings {
+                warn!("{warning}");
             }
-        }
+            if !rate_limits {
+                warn!("rate limits are off (--rate-limits)");
+                for function in &mut app.functions {
+                    function.rate_limits.clear();
+                }
+            }
+            Ok(app)
+        };
+        let app = read_app()?;
+        let token = admin_token(&self.admin_token, self.admin_listen)?;
+        let state_dir = self
+            .state_dir
+            .unwrap_or_else(|| app.root.join(".flowviz/state"));
+        let (state, saved) = if self.fresh {
+            (StateDir::fresh(state_dir)?, Default::default())
+        } else {
+            StateDir::open(state_dir)?
+        };
         let descriptors = raise_descriptor_limit();
         // Before compiling, which takes time: a taken port is known at once.
         let listener = bind(self.listen, "--listen").await?;
@@ -126,24 +162,29 @@ impl Up {
             telemetry.database.clone(),
         ));
         let loader = Loader {
-            runtime: Runtime::new(engine_settings(&app), self.app.cache())?,
+            runtime: Runtime::new(engine_settings(&app), cache)?,
             telemetry: Arc::clone(&telemetry),
             pools: Arc::clone(&pools),
         };
-        let cors = app.settings.cors_origins.clone().map(Cors::new);
         let proxies = self.trusted_proxies.into_iter().collect();
-        let gateway = Arc::new(Gateway::new(loader.load(&app).await?, cors, proxies));
+        let (name, database) = (app.name.clone(), app.settings.database.clone());
+        let deployer = Deployer::start(loader, app, state, saved, Box::new(read_app)).await?;
+        let gateway = Arc::new(Gateway::new(Arc::clone(deployer.live()), proxies));
         tokio::spawn(Arc::clone(&gateway).sweep());
+        reload_on_hangup(Arc::clone(&deployer))?;
+        if self.watch {
+            tokio::spawn(Watch::new(Arc::clone(&deployer))?.run());
+        }
 
-        let readiness = Readiness::new(app.settings.database.as_ref());
-        if let Some(database) = app.settings.database.clone() {
+        let readiness = Readiness::new(database.as_ref());
+        if let Some(database) = database {
             tokio::spawn(Arc::clone(&readiness).watch(pools, database));
         }
         if let Some(pooler) = pooler {
             tokio::spawn(pooler.watch());
         }
         info!(
-            app = app.name,
+            app = name,
             listen = %listener.local_addr()?,
             admin = %admin_listener.local_addr()?,
             "serving"
@@ -151,6 +192,9 @@ impl Up {
         let admin = Admin {
             telemetry,
             readiness: Arc::clone(&readiness),
+            deployer,
+            token,
+            max_component_size: self.max_component_size,
         };
         let admin = tokio::spawn(admin.serve(admin_listener));
 
@@ -175,6 +219,36 @@ impl Up {
             ),
         }
     }
+}
+
+/// Whoever can reach the admin listener could change what is served.
+fn admin_token(args: &AdminTokenArgs, listen: SocketAddr) -> Result<Option<AdminToken>> {
+    let Some(text) = args.read()? else {
+        if listen.ip().is_loopback() {
+            return Ok(None);
+        }
+        bail!(
+            "the admin listener {listen} can be reached from other machines, and there is no token to guard it: set FLOWVIZ_ADMIN_TOKEN, \
+             name a file with --admin-token-file, or choose a loopback address with --admin-listen"
+        );
+    };
+    Ok(Some(AdminToken::new(text.expose())?))
+}
+
+fn size(text: &str) -> Result<u64, &'static str> {
+    parse_size(text).ok_or("a number and a unit, for example 64MiB")
+}
+
+/// SIGHUP: the manifest is read again. The outcome is logged.
+fn reload_on_hangup(deployer: Arc<Deployer>) -> Result<()> {
+    let mut hangup = signal(SignalKind::hangup())?;
+    tokio::spawn(async move {
+        while hangup.recv().await.is_some() {
+            // It is told in the log.
+            _ = deployer.reload(false).await;
+        }
+    });
+    Ok(())
 }
 
 /// If the manifest names PgBouncer's console.

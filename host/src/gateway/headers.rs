@@ -49,6 +49,12 @@ impl RouteHeaders {
         })
     }
 
+    /// The route as the manifest has it.
+    pub fn template(&self) -> &str {
+        // It was made of text.
+        self.matched_route.to_str().unwrap_or_default()
+    }
+
     /// Puts Spin's headers in place of whatever the client sent under their names, and takes out what belongs to the connection
     /// or would pass for a call of the host's. `client` is who asks, even where the connection is a trusted proxy's.
     pub fn apply(

@@ -125,7 +125,7 @@ impl InFlight {
         request: Request<WasiBody>,
         place: Place,
     ) -> Result<Response<WasiBody>, Failed> {
-        let version = &self.function.version;
+        let version = self.function.version();
         let request_id = Arc::clone(&self.request_id);
         let call = version.call(request_id, request, place).await?;
         Ok(self.call.insert(call).response().await?)

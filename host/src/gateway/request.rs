@@ -14,13 +14,12 @@ use hyper::body::Incoming;
 use super::body::Body;
 use super::client::TrustedProxies;
 use super::connection::OpenResponse;
-use super::cors::Cors;
 use super::headers::{self, REQUEST_ID};
 use super::in_flight::{InFlight, refuse, told};
 use super::problem::Problem;
 use super::rates::{RateLimits, Rated};
 use super::upload::{Limited, Unread, discard, whole};
-use crate::deploy::{Functions, LiveFunction};
+use crate::deploy::{Functions, Live, LiveFunction};
 use crate::telemetry::red::{Observation, Reason};
 
 /// How often clients that are gone are forgotten.
@@ -29,8 +28,7 @@ const SWEEP_EVERY: Duration = Duration::from_secs(30);
 /// Answers requests with the functions that are live.
 #[derive(Debug)]
 pub struct Gateway {
-    functions: Functions,
-    cors: Option<Cors>,
+    live: Arc<Live>,
     proxies: TrustedProxies,
     draining: AtomicBool,
 }
@@ -47,10 +45,9 @@ struct Arrival {
 // === impl Gateway ===
 
 impl Gateway {
-    pub fn new(functions: Functions, cors: Option<Cors>, proxies: TrustedProxies) -> Self {
+    pub fn new(live: Arc<Live>, proxies: TrustedProxies) -> Self {
         Self {
-            functions,
-            cors,
+            live,
             proxies,
             draining: AtomicBool::new(false),
         }
@@ -61,15 +58,16 @@ impl Gateway {
         self.draining.store(true, Ordering::Release);
     }
 
-    pub fn functions(&self) -> &Functions {
-        &self.functions
+    pub fn live(&self) -> &Arc<Live> {
+        &self.live
     }
 
     /// Forgets, for ever, clients that count under no rate limit any more.
     pub async fn sweep(self: Arc<Self>) {
         loop {
             tokio::time::sleep(SWEEP_EVERY).await;
-            self.functions.rate_limits().for_each(RateLimits::sweep);
+            let functions = self.live.functions();
+            functions.rate_limits().for_each(RateLimits::sweep);
         }
     }
 
@@ -87,8 +85,11 @@ impl Gateway {
         if let Some(id) = &id_header {
             request.headers_mut().insert(REQUEST_ID, id.clone());
         }
-        let grant = self.cors.as_ref().map(|cors| cors.grant(request.headers()));
-        let mut response = self.answer(request, request_id, peer, local).await;
+        let functions = self.live.functions();
+        let grant = functions.cors().map(|cors| cors.grant(request.headers()));
+        let mut response = self
+            .answer(&functions, request, request_id, peer, local)
+            .await;
         if let Some(id) = id_header {
             response.headers_mut().entry(REQUEST_ID).or_insert(id);
         }
@@ -106,6 +107,7 @@ impl Gateway {
 
     async fn answer(
         &self,
+        functions: &Functions,
         mut request: Request<Incoming>,
         request_id: String,
         peer: SocketAddr,
@@ -116,17 +118,17 @@ impl Gateway {
         let uri = match headers::absolute(&request, local) {
             Ok(uri) => uri,
             Err(fault) => {
-                let none = self.functions.unmatched().observe(&method, started);
+                let none = functions.unmatched().observe(&method, started);
                 return refuse(none, Problem::BadRequest(fault));
             }
         };
-        let Some((route, matched)) = self.functions.find(uri.path()) else {
-            let none = self.functions.unmatched().observe(&method, started);
+        let Some((route, matched)) = functions.find(uri.path()) else {
+            let none = functions.unmatched().observe(&method, started);
             return refuse(none, Problem::NotFound);
         };
         let observation = route.metrics.observe(&method, started);
         let function = &route.function;
-        if let Some(cors) = &self.cors
+        if let Some(cors) = functions.cors()
             && let Some(answer) = cors.preflight(&request, function.allow())
         {
             return told(observation, answer);

@@ -10,33 +10,37 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request};
 use http_body_util::BodyExt as _;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 use tracing::warn;
 
 use super::headers::{self, REQUEST_ID, SCHEDULED};
 use super::in_flight::InFlight;
 use super::upload::{Upload, whole};
-use crate::deploy::{Functions, ScheduledFunction};
+use crate::deploy::{Live, ScheduledFunction};
 
 /// All of them, at work. Dropping it cuts the runs under way.
 #[derive(Debug)]
 pub struct Schedule {
     ending: watch::Sender<bool>,
-    functions: JoinSet<()>,
+    following: JoinHandle<()>,
+}
+
+/// The tasks of those functions that are live.
+struct Running {
+    ending: watch::Receiver<bool>,
+    functions: Vec<(Arc<ScheduledFunction>, watch::Sender<bool>)>,
+    tasks: JoinSet<()>,
 }
 
 // === impl Schedule ===
 
 impl Schedule {
-    pub fn start(functions: &Functions) -> Self {
-        let (ending, _) = watch::channel(false);
-        let mut tasks = JoinSet::new();
-        for function in functions.scheduled() {
-            tasks.spawn(repeat(Arc::clone(function), ending.subscribe()));
-        }
+    /// Calls what is scheduled now, and what comes to be when other functions are published.
+    pub fn start(live: Arc<Live>) -> Self {
+        let (ending, ended) = watch::channel(false);
         Self {
+            following: tokio::spawn(follow(live, ended)),
             ending,
-            functions: tasks,
         }
     }
 
@@ -47,7 +51,65 @@ impl Schedule {
 
     /// Until the runs under way have ended.
     pub async fn ended(mut self) {
-        while self.functions.join_next().await.is_some() {}
+        // It ends by itself, and panics never.
+        _ = (&mut self.following).await;
+    }
+}
+
+impl Drop for Schedule {
+    fn drop(&mut self) {
+        self.following.abort();
+    }
+}
+
+async fn follow(live: Arc<Live>, mut ending: watch::Receiver<bool>) {
+    let mut published = live.subscribe();
+    let mut running = Running {
+        ending: ending.clone(),
+        functions: Vec::new(),
+        tasks: JoinSet::new(),
+    };
+    loop {
+        running.take(live.functions().scheduled());
+        tokio::select! {
+            biased;
+            _ = ending.changed() => break,
+            _ = published.changed() => {}
+        }
+    }
+    running.stop();
+    while running.tasks.join_next().await.is_some() {}
+}
+
+// === impl Running ===
+
+impl Running {
+    /// Starts those that are new, and lets those go that are no more. A run under way ends as it would have.
+    fn take(&mut self, scheduled: &[Arc<ScheduledFunction>]) {
+        let is_one = |one: &Arc<ScheduledFunction>, of: &[Arc<ScheduledFunction>]| {
+            of.iter().any(|other| Arc::ptr_eq(one, other))
+        };
+        self.functions.retain(|(function, stop)| {
+            let stays = is_one(function, scheduled);
+            if !stays {
+                stop.send_replace(true);
+            }
+            stays
+        });
+        let known: Vec<_> = self.functions.iter().map(|(f, _)| Arc::clone(f)).collect();
+        for function in scheduled.iter().filter(|one| !is_one(one, &known)) {
+            let (stop, stopped) = watch::channel(*self.ending.borrow());
+            self.functions.push((Arc::clone(function), stop));
+            self.tasks.spawn(repeat(Arc::clone(function), stopped));
+        }
+        // Those that have ended are done with.
+        while self.tasks.try_join_next().is_some() {}
+    }
+
+    fn stop(&self) {
+        for (_, stop) in &self.functions {
+            stop.send_replace(true);
+        }
     }
 }
 

@@ -80,7 +80,7 @@ impl Server {
             open: Arc::default(),
             graceful: GracefulShutdown::new(),
         };
-        let schedule = Schedule::start(shared.gateway.functions());
+        let schedule = Schedule::start(Arc::clone(shared.gateway.live()));
         accept_until(shutdown, &self.listener, &shared).await;
 
         let deadline = Instant::now() + self.drain_timeout;

@@ -58,9 +58,10 @@ pub struct Identity {
 }
 
 /// One component: `[component.<id>]`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Function {
     pub id: FunctionId,
+    pub description: Option<String>,
     /// The component's file, below `App::root` unless the manifest names an absolute path.
     pub source: PathBuf,
     /// Where the manifest names `source`, counted from 1.
@@ -82,6 +83,8 @@ pub struct Function {
     pub rate_limits: Vec<RateLimit>,
     /// In the manifest's order.
     pub metrics: Vec<MetricDeclaration>,
+    /// A path of its own that a new version must answer before it serves.
+    pub probe: Option<String>,
     pub build: Option<Build>,
 }
 
@@ -138,6 +141,27 @@ pub enum BadFunctionId {
     NotKebab,
     #[error("`none` is what telemetry calls a request that matches no function")]
     Reserved,
+}
+
+// === impl Function ===
+
+impl Function {
+    /// Whether `other` says the same of a component, wherever in the manifest.
+    pub fn means_the_same(&self, other: &Self) -> bool {
+        let unplaced = |function: &Self| Self {
+            source_line: 0,
+            files: Vec::new(),
+            ..function.clone()
+        };
+        let kinds = |function: &Self| -> Vec<FileMountKind> {
+            function
+                .files
+                .iter()
+                .map(|mount| mount.kind.clone())
+                .collect()
+        };
+        unplaced(self) == unplaced(other) && kinds(self) == kinds(other)
+    }
 }
 
 // === impl FunctionId ===

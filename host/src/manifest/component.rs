@@ -44,8 +44,7 @@ impl<'a> Components<'a> {
     /// `None` where the component can't be represented, which has been reported.
     pub fn read(&mut self, id: FunctionId, mut section: Section<'_>) -> Option<Function> {
         let source = section.require("source", "source = \"path/to/component.wasm\"");
-        // For the manifest's readers alone.
-        section.text("description");
+        let description = section.text("description").map(str::to_owned);
         let variables = section
             .table("variables")
             .map(|s| self.read_variables(&s))
@@ -104,6 +103,7 @@ impl<'a> Components<'a> {
         let path = read_source(&source)?;
         Some(Function {
             id,
+            description,
             source: self.root.join(path),
             source_line: source.line(),
             variables,
@@ -116,6 +116,7 @@ impl<'a> Components<'a> {
             methods: settings.methods,
             rate_limits,
             metrics,
+            probe: settings.probe,
             build,
         })
     }

@@ -31,7 +31,7 @@ pub use app::{App, AppSettings, FileMount, FileMountKind, Function, FunctionId, 
 pub use disk::{check_files, load, load_builds};
 pub use hosts::AllowedHosts;
 pub use inputs::Inputs;
-pub use limits::{CPU_TICK, Limits};
+pub use limits::{CPU_TICK, Limits, MEMORY_RANGE};
 pub use methods::include;
 #[cfg(test)]
 pub use metrics::MetricLabel;
@@ -41,3 +41,4 @@ pub use pool::PoolSettings;
 pub use rates::{Per, RateLimit};
 pub use routes::{RouteMatch, Router};
 pub use secret::Secret;
+pub use units::parse_size;

@@ -21,6 +21,7 @@
 //! | `rate_limits[].window` | must be given | whole seconds; s, m, h | 1s - 24h |
 //! | `rate_limits[].methods` | all | the methods that the rule is for; GET includes HEAD | |
 //! | `rate_limits[].per` | `"user"` | whose requests count together: `user`, `address` or `body.<field>` | |
+//! | `probe` | none | a path of the function: a new version must answer `GET` there with 2xx or 3xx before it serves | |
 //! | `metrics.<name>.type` | must be given | `counter`, `gauge` or `histogram` | |
 //! | `metrics.<name>.help` | must be given | one sentence for people | |
 //! | `metrics.<name>.labels` | none | `{ label = ["values", "known", "beforehand"] }` | 10 labels |
@@ -52,6 +53,7 @@ pub(super) struct Settings<'d> {
     pub limits: Limits,
     pub every: Option<Duration>,
     pub methods: Option<Vec<http::Method>>,
+    pub probe: Option<String>,
     /// Each with its place.
     pub rate_limits: Vec<(RateLimit, Item<'d>)>,
     /// Each with the key that declares it.
@@ -69,6 +71,9 @@ impl<'d> Settings<'d> {
             every: section
                 .take("every")
                 .and_then(|item| read_every(&item, methods.as_deref())),
+            probe: section
+                .take("probe")
+                .and_then(|item| read_probe(&item, methods.as_deref())),
             rate_limits: section
                 .take("rate_limits")
                 .map(|item| rates::read(&item, methods.as_deref()))
@@ -169,6 +174,24 @@ fn read_reuse(item: &Item<'_>) -> InstanceReuse {
     };
     section.finish();
     reuse
+}
+
+fn read_probe(item: &Item<'_>, methods: Option<&[http::Method]>) -> Option<String> {
+    let path = item.text()?;
+    if !path.starts_with('/') || path.parse::<http::uri::PathAndQuery>().is_err() {
+        item.error(
+            "not a path that can be asked for",
+            "write one that the function answers, for example `probe = \"/api/health\"`",
+        );
+        return None;
+    }
+    if methods.is_some_and(|methods| !methods.contains(&http::Method::GET)) {
+        item.error(
+            "a probe is a GET, which `methods` leaves out",
+            "remove the probe, or add `\"GET\"` to `methods`",
+        );
+    }
+    Some(path.to_owned())
 }
 
 fn read_every(item: &Item<'_>, methods: Option<&[http::Method]>) -> Option<Duration> {

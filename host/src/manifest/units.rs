@@ -17,7 +17,7 @@ const SIZES: [(&str, u64); 7] = [
 const DURATIONS: [(&str, u64); 4] = [("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
 
 /// A whole number and a unit of `SIZES`.
-pub(super) fn parse_size(text: &str) -> Option<u64> {
+pub fn parse_size(text: &str) -> Option<u64> {
     parse(text, &SIZES)
 }
 

@@ -7,7 +7,7 @@
 use std::collections::hash_map::DefaultHasher;
 use std::fs;
 use std::hash::{Hash, Hasher};
-use std::io::Write;
+use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -19,6 +19,8 @@ use wasmtime::component::Component;
 use super::component::Digest;
 
 const EXTENSION: &str = "cwasm";
+/// Of a component as it was before it was compiled.
+const SOURCE_EXTENSION: &str = "wasm";
 const UNUSED_FOR: Duration = Duration::from_secs(30 * 24 * 3600);
 /// How many files are looked at for one that is kept: more can't grow faster than they go.
 const LOOKED_AT: usize = 1000;
@@ -79,7 +81,11 @@ impl CompiledCache {
         let Some(path) = self.path(engine, digest) else {
             return;
         };
-        if let Err(error) = write_atomically(&path, component) {
+        let written = component
+            .serialize()
+            .map_err(io::Error::other)
+            .and_then(|code| write_atomically(&path, EXTENSION, &code));
+        if let Err(error) = written {
             warn!(path = %path.display(), %error, "a compiled component could not be cached");
         } else {
             debug!(path = %path.display(), "compiled component cached");
@@ -87,6 +93,33 @@ impl CompiledCache {
                 prune(dir);
             }
         }
+    }
+
+    /// Keeps a component's own bytes, too: its file in the manifest may have been built anew by the time that somebody wants to go
+    /// back to what serves now.
+    pub(super) fn keep_source(&self, digest: &Digest, bytes: &[u8]) {
+        let Some(path) = self.source_path(digest) else {
+            return;
+        };
+        let kept = match fs::File::open(&path) {
+            Ok(file) => file.set_modified(SystemTime::now()),
+            Err(_) => write_atomically(&path, SOURCE_EXTENSION, bytes),
+        };
+        if let Err(error) = kept {
+            debug!(path = %path.display(), %error, "a component could not be kept");
+        }
+    }
+
+    /// What [`CompiledCache::keep_source`] kept.
+    pub(super) fn source(&self, digest: &Digest) -> Option<Vec<u8>> {
+        fs::read(self.source_path(digest)?)
+            .ok()
+            .filter(|bytes| Digest::of(bytes) == *digest)
+    }
+
+    fn source_path(&self, digest: &Digest) -> Option<PathBuf> {
+        let name = format!("{digest}.{SOURCE_EXTENSION}");
+        Some(self.0.as_ref()?.join(name))
     }
 
     fn path(&self, engine: &Engine, digest: &Digest) -> Option<PathBuf> {
@@ -127,7 +160,7 @@ fn prune(dir: &Path) {
         let unused = || path.metadata().ok()?.modified().ok()?.elapsed().ok();
         if path
             .extension()
-            .is_some_and(|extension| extension == EXTENSION)
+            .is_some_and(|extension| extension == EXTENSION || extension == SOURCE_EXTENSION)
             && unused().is_some_and(|unused| unused > UNUSED_FOR)
             && fs::remove_file(&path).is_ok()
         {
@@ -136,13 +169,13 @@ fn prune(dir: &Path) {
     }
 }
 
-fn write_atomically(path: &Path, component: &Component) -> anyhow::Result<()> {
+fn write_atomically(path: &Path, extension: &str, bytes: &[u8]) -> io::Result<()> {
     let dir = path.parent().unwrap_or(Path::new("."));
     // Named so that `prune` finds it, should this process be killed here.
     let mut file = tempfile::Builder::new()
-        .suffix(&format!(".{EXTENSION}"))
+        .suffix(&format!(".{extension}"))
         .tempfile_in(dir)?;
-    file.write_all(&component.serialize()?)?;
+    file.write_all(bytes)?;
     file.persist(path)?;
     Ok(())
 }

@@ -21,9 +21,9 @@ use wasmtime_wasi_http::WasiBody;
 use wasmtime_wasi_http::handler::Request;
 use wasmtime_wasi_http::p3::bindings::http::types::ErrorCode;
 
-use super::idle::IdleInstances;
 use super::instance::{Instance, InstanceShared};
 use super::limits::LimitExceeded;
+use super::version::Serving;
 
 /// Why an instance died with a request in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,7 +64,7 @@ impl Call {
         mut instance: Instance,
         request_id: Arc<str>,
         request: Request,
-        idle: Arc<IdleInstances>,
+        serving: Serving,
         place: impl Send + 'static,
     ) -> Self {
         let (sender, head) = oneshot::channel();
@@ -76,7 +76,7 @@ impl Call {
             match instance.serve(request, sender).await {
                 Ok(takes_another) => {
                     if instance.end() && takes_another {
-                        idle.put(instance);
+                        serving.give_back(instance);
                     }
                 }
                 Err(error) => {
@@ -85,6 +85,7 @@ impl Call {
                 }
             }
             drop(place);
+            drop(serving);
         };
         Self {
             guest: Guest::Here(guest.boxed()),
@@ -102,14 +103,18 @@ impl Call {
         };
         match answer {
             Ok(Ok(response)) => Ok(response),
+            // With WASI 0.2 the death of an instance is an answer, too: that it gave none.
+            Ok(Err(_)) if self.failure().is_some() => Err(self.ended()),
             Ok(Err(error)) => Err(HandleError::Guest(match error.downcast_ref() {
                 Some(ErrorCode::InternalError(Some(text))) => text.clone(),
                 _ => format!("{error:#}"),
             })),
-            Err(oneshot::Canceled) => {
-                Err(HandleError::Ended(self.failure().unwrap_or(Failure::Trap)))
-            }
+            Err(oneshot::Canceled) => Err(self.ended()),
         }
+    }
+
+    fn ended(&self) -> HandleError {
+        HandleError::Ended(self.failure().unwrap_or(Failure::Trap))
     }
 
     /// Waits for something, and lets the guest run meanwhile.

@@ -4,9 +4,12 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest as _, Sha256};
 use wasmtime::component::Component;
-use wasmtime_wasi_http::p3::bindings::ServicePre;
+use wasmtime_wasi_http::handler::ProxyPre;
+use wasmtime_wasi_http::{p2, p3};
 
 use super::engine::Runtime;
 use super::instance::InstanceState;
@@ -36,17 +39,38 @@ pub enum LoadError {
     #[error("{path} imports what this host doesn't have: {import}")]
     MissingImport { path: PathBuf, import: String },
     #[error(
-        "{path} is not an HTTP function: it doesn't export wasi:http/handler@0.3.0 (build it with spin-sdk 7 and `#[http_service]`)"
+        "{path} is not an HTTP function: it exports neither wasi:http/handler@0.3.0 (spin-sdk 7 and `#[http_service]` make that) nor wasi:http/incoming-handler@0.2 (other SDKs)"
     )]
     NoHandler { path: PathBuf },
 }
 
-/// A component that compiled and links.
+/// A component that compiled and links. Cheap to clone.
+#[derive(Clone)]
 pub struct Loaded {
     pub digest: Digest,
-    pub(super) pre: ServicePre<InstanceState>,
+    /// Bytes of the component.
+    pub size: u64,
+    handler: Handler,
     /// How long compiling took; `None` when the compiled form came from the cache.
     pub compiled_in: Option<Duration>,
+}
+
+/// How it wants to be asked.
+#[derive(Clone)]
+enum Handler {
+    P3(p3::bindings::ServicePre<InstanceState>),
+    P2(p2::bindings::ProxyPre<InstanceState>),
+}
+
+// === impl Loaded ===
+
+impl Loaded {
+    pub(super) fn proxy(&self) -> ProxyPre<InstanceState> {
+        match self.handler.clone() {
+            Handler::P3(pre) => ProxyPre::P3(pre),
+            Handler::P2(pre) => ProxyPre::P2(pre),
+        }
+    }
 }
 
 // === impl Runtime ===
@@ -54,11 +78,32 @@ pub struct Loaded {
 impl Runtime {
     /// Reads, compiles (or takes from the cache) and links the component at `path`. Blocks: call it off the serving threads.
     pub fn load(&self, path: &Path) -> Result<Loaded, LoadError> {
+        let bytes = read(path)?;
+        let loaded = self.load_bytes(&bytes, path)?;
+        self.cache.keep_source(&loaded.digest, &bytes);
+        Ok(loaded)
+    }
+
+    /// The same, of a file of the host's own that errors call `shown`.
+    pub fn load_stored(&self, path: &Path, shown: &Path) -> Result<Loaded, LoadError> {
+        self.load_bytes(&read(path)?, shown)
+    }
+
+    /// Does `work`, which compiles, so that whoever is served meanwhile hardly notices. Blocks.
+    pub fn in_background<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+        self.background.install(work)
+    }
+
+    /// The bytes of a component that was loaded from a file that may have changed since; `None` if they are nowhere.
+    pub fn source(&self, path: &Path, digest: &Digest) -> Option<Vec<u8>> {
+        std::fs::read(path)
+            .ok()
+            .filter(|bytes| Digest::of(bytes) == *digest)
+            .or_else(|| self.cache.source(digest))
+    }
+
+    fn load_bytes(&self, bytes: &[u8], path: &Path) -> Result<Loaded, LoadError> {
         let path_buf = || path.to_owned();
-        let bytes = std::fs::read(path).map_err(|error| LoadError::Missing {
-            path: path_buf(),
-            error,
-        })?;
         match bytes.get(..8) {
             Some([b'\0', b'a', b's', b'm', 1, 0, 0, 0]) => {
                 return Err(LoadError::CoreModule { path: path_buf() });
@@ -66,13 +111,13 @@ impl Runtime {
             Some([b'\0', b'a', b's', b'm', ..]) => {}
             _ => return Err(LoadError::NotWasm { path: path_buf() }),
         }
-        let digest = Digest::of(&bytes);
+        let digest = Digest::of(bytes);
         let (component, compiled_in) = match self.cache.load(&self.engine, &digest) {
             Some(component) => (component, None),
             None => {
                 let started = Instant::now();
                 let component =
-                    Component::new(&self.engine, &bytes).map_err(|error| LoadError::Invalid {
+                    Component::new(&self.engine, bytes).map_err(|error| LoadError::Invalid {
                         path: path_buf(),
                         reason: format!("{error:#}"),
                     })?;
@@ -88,20 +133,70 @@ impl Runtime {
                     path: path_buf(),
                     import: format!("{error:#}"),
                 })?;
-        let pre = ServicePre::new(pre).map_err(|_| LoadError::NoHandler { path: path_buf() })?;
+        let handler = p3::bindings::ServicePre::new(pre.clone())
+            .map(Handler::P3)
+            .or_else(|_| p2::bindings::ProxyPre::new(pre).map(Handler::P2))
+            .map_err(|_| LoadError::NoHandler { path: path_buf() })?;
         Ok(Loaded {
             digest,
-            pre,
+            size: bytes.len() as u64,
+            handler,
             compiled_in,
         })
     }
 }
 
+fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
+    std::fs::read(path).map_err(|error| LoadError::Missing {
+        path: path.to_owned(),
+        error,
+    })
+}
+
 // === impl Digest ===
+
+impl From<[u8; 32]> for Digest {
+    fn from(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+}
+
+/// `sha256:` and 64 hexadecimal digits.
+impl Serialize for Digest {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&format_args!("sha256:{self}"))
+    }
+}
+
+impl<'de> Deserialize<'de> for Digest {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.strip_prefix("sha256:")
+            .and_then(Self::parse)
+            .ok_or_else(|| D::Error::custom("a digest is `sha256:` and 64 hexadecimal digits"))
+    }
+}
 
 impl Digest {
     pub fn of(bytes: &[u8]) -> Self {
         Self(Sha256::digest(bytes).into())
+    }
+
+    /// The hash of whatever `hasher` was fed.
+    pub fn finish(hasher: Sha256) -> Self {
+        Self(hasher.finalize().into())
+    }
+
+    /// 64 hexadecimal digits.
+    pub fn parse(hex: &str) -> Option<Self> {
+        let mut bytes = [0; 32];
+        if hex.len() != 2 * bytes.len() || !hex.is_ascii() {
+            return None;
+        }
+        for (index, byte) in bytes.iter_mut().enumerate() {
+            *byte = u8::from_str_radix(hex.get(2 * index..2 * index + 2)?, 16).ok()?;
+        }
+        Some(Self(bytes))
     }
 
     /// The first 12 hexadecimal digits: enough to tell versions apart by eye.

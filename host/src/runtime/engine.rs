@@ -3,27 +3,30 @@
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use tracing::warn;
+use rayon::{ThreadPool, ThreadPoolBuilder};
+use rustix::process::nice;
+use tracing::{debug, warn};
 use wasmtime::component::Linker;
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 use super::cache::CompiledCache;
 use super::instance::InstanceState;
 use crate::capabilities;
-use crate::manifest::CPU_TICK;
+use crate::manifest::{CPU_TICK, MEMORY_RANGE};
 
 /// Core instances, and tables, that one component may need. `wit-component` makes about four of each.
 const CORE_INSTANCES_PER_COMPONENT: u32 = 10;
 /// Instances for which address space is reserved, whatever the manifest says: 4096 x 4 GiB is an eighth of what x86-64 has.
 const MAX_INSTANCES: u32 = 4096;
 
+/// How much less than the serving threads those count that compile while others are served.
+const COMPILING_NICENESS: i32 = 10;
+
 /// What the engine is sized for.
 #[derive(Clone, Copy, Debug)]
 pub struct EngineSettings {
     /// Instances of all functions together.
     pub instances: u32,
-    /// Bytes: the largest `memory_limit` of any function.
-    pub max_memory: u64,
 }
 
 /// The engine and what is shared by all functions.
@@ -32,17 +35,23 @@ pub struct Runtime {
     pub(super) engine: Engine,
     pub(super) linker: Arc<Linker<InstanceState>>,
     pub(super) cache: Arc<CompiledCache>,
+    instances: usize,
+    /// Compiles what is to replace something that serves.
+    pub(super) background: Arc<ThreadPool>,
 }
 
 // === impl Runtime ===
 
 impl Runtime {
     pub fn new(settings: EngineSettings, cache: CompiledCache) -> Result<Self> {
-        let engine = match Engine::new(&config(Some(settings))?) {
+        let instances = settings.instances.clamp(1, MAX_INSTANCES);
+        let mut room = usize::try_from(instances)?;
+        let engine = match Engine::new(&config(Some(instances))?) {
             Ok(engine) => engine,
             Err(error) => {
                 // A low `ulimit -v` forbids the reservation; slower instances beat no service.
                 warn!(%error, "no room for a pool of instances: allocating each on demand, which is slower");
+                room = usize::MAX;
                 Engine::new(&config(None)?)?
             }
         };
@@ -53,7 +62,14 @@ impl Runtime {
             engine,
             linker: Arc::new(linker),
             cache: Arc::new(cache),
+            background: Arc::new(background()?),
+            instances: room,
         })
+    }
+
+    /// Instances that there is room for.
+    pub fn instances(&self) -> usize {
+        self.instances
     }
 }
 
@@ -63,14 +79,13 @@ impl std::fmt::Debug for Runtime {
     }
 }
 
-fn config(pool: Option<EngineSettings>) -> Result<Config> {
+fn config(instances: Option<u32>) -> Result<Config> {
     let mut config = Config::new();
     config
         .wasm_component_model_async(true)
         .epoch_interruption(true)
         .parallel_compilation(true);
-    if let Some(settings) = pool {
-        let instances = settings.instances.clamp(1, MAX_INSTANCES);
+    if let Some(instances) = instances {
         let mut pooling = PoolingAllocationConfig::new();
         pooling
             .total_component_instances(instances)
@@ -78,10 +93,26 @@ fn config(pool: Option<EngineSettings>) -> Result<Config> {
             .total_memories(instances.saturating_mul(2))
             .total_tables(instances.saturating_mul(CORE_INSTANCES_PER_COMPONENT))
             .total_stacks(instances)
-            .max_memory_size(usize::try_from(settings.max_memory)?);
+            .max_memory_size(usize::try_from(*MEMORY_RANGE.end())?);
         config.allocation_strategy(InstanceAllocationStrategy::Pooling(pooling));
     }
     Ok(config)
+}
+
+/// At most half of the cores, and those only while nobody who serves wants them.
+fn background() -> Result<ThreadPool> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    ThreadPoolBuilder::new()
+        .num_threads((cores / 2).max(1))
+        .thread_name(|index| format!("compile-{index}"))
+        .start_handler(|_| {
+            // On Linux, that of this thread alone.
+            if let Err(error) = nice(COMPILING_NICENESS) {
+                debug!(%error, "compiling threads count as much as others");
+            }
+        })
+        .build()
+        .context("starting the threads that compile")
 }
 
 /// A running guest is asked at each tick whether it may go on, and lets others run: the tick is the unit of `cpu_limit`, and the

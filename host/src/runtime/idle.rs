@@ -17,6 +17,8 @@ struct Stack {
     instances: Vec<(Instant, Instance)>,
     /// A task is there that drops those that are too old.
     reaping: bool,
+    /// None is kept any more.
+    closed: bool,
 }
 
 // === impl IdleInstances ===
@@ -35,11 +37,26 @@ impl IdleInstances {
 
     pub fn put(self: &Arc<Self>, instance: Instance) {
         let mut stack = self.stack();
+        if stack.closed {
+            drop(stack);
+            drop(instance);
+            return;
+        }
         stack.instances.push((Instant::now(), instance));
         if !std::mem::replace(&mut stack.reaping, true) {
             drop(stack);
             self.reap();
         }
+    }
+
+    /// Drops all of them, and those that come.
+    pub fn close(&self) {
+        let mut stack = self.stack();
+        stack.closed = true;
+        let instances = std::mem::take(&mut stack.instances);
+        // Not while others wait for the stack.
+        drop(stack);
+        drop(instances);
     }
 
     /// Drops the instances that are too old, until there is none at all.

@@ -114,6 +114,7 @@ impl Instance {
             poll_fn(|cx| accessor.poll_no_interesting_tasks(cx)).await;
             let entry = match proxy {
                 Proxy::P3(guest) => *guest.wasi_http_handler().func_handle().func(),
+                // Such components are made for one request.
                 Proxy::P2(_) => return Ok(false),
             };
             let takes_another = poll_fn(|cx| {
@@ -219,7 +220,7 @@ impl InstanceState {
             table: ResourceTable::new(),
             wasi: config.grants.wasi(&config.id, shared)?,
             http: WasiHttpCtx::new(),
-            outbound_http: OutboundHttp,
+            outbound_http: OutboundHttp::new(Arc::clone(&config.grants.allowed_hosts)),
             postgres: config
                 .grants
                 .postgres(config.limits.timeout, Arc::clone(&shared.database_failed)),

@@ -15,6 +15,7 @@ mod version;
 
 pub use cache::CompiledCache;
 pub use call::{Call, Failure, HandleError};
+pub use component::{Digest, Loaded};
 pub use engine::{EngineSettings, Runtime};
 pub use instance::{InstanceShared, InstanceState};
 pub use version::{FunctionConfig, FunctionVersion, NoInstance};

@@ -97,7 +97,7 @@ impl BusinessMetrics {
             let metric = match by_name.get(name) {
                 Some(metric) if metric.declaration == *declaration => Arc::clone(metric),
                 Some(_) => anyhow::bail!(
-                    "[component.{function}.tool.flowviz.metrics.{name}] another function declares this metric otherwise; make the declarations equal"
+                    "[component.{function}.tool.flowviz.metrics.{name}] another function declares this metric otherwise, or this one did when the host started; make the declarations equal, or restart the host"
                 ),
                 None => {
                     let metric = Metric::new(

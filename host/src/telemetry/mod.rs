@@ -5,6 +5,7 @@
 
 pub mod business;
 pub mod database;
+pub mod deploy;
 pub mod logs;
 pub mod pgbouncer;
 pub mod red;
@@ -14,6 +15,7 @@ use prometheus::{Encoder, IntGaugeVec, Opts, Registry, TextEncoder};
 
 pub use business::BusinessMetrics;
 pub use database::DatabaseMetrics;
+pub use deploy::DeployMetrics;
 pub use pgbouncer::PgBouncerMetrics;
 pub use red::RedMetrics;
 pub use runtime::RuntimeMetrics;
@@ -27,6 +29,7 @@ pub struct Telemetry {
     pub database: DatabaseMetrics,
     pub pgbouncer: PgBouncerMetrics,
     pub business: BusinessMetrics,
+    pub deploy: DeployMetrics,
 }
 
 // === impl Telemetry ===
@@ -51,6 +54,7 @@ impl Telemetry {
             database: DatabaseMetrics::register(&registry)?,
             pgbouncer: PgBouncerMetrics::register(&registry)?,
             business: BusinessMetrics::register(&registry)?,
+            deploy: DeployMetrics::register(&registry)?,
             registry,
         })
     }

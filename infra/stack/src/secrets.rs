@@ -109,6 +109,13 @@ impl Secrets {
         }
     }
 
+    /// Where the secret of this name is, for a program that reads it there; generated the first time.
+    pub fn file(&self, name: &str) -> Result<PathBuf> {
+        self.get(name)?;
+        let path = self.0.join(name);
+        std::path::absolute(&path).map_err(Error::file(&path))
+    }
+
     fn generate(&self, path: &Path) -> Result<Secret> {
         let secret = Secret::generate();
         write_private(path, &secret)?;

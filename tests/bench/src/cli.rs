@@ -60,6 +60,14 @@ pub struct Cli {
     #[arg(long, value_enum, num_args = 0..=1, default_missing_value = "flat")]
     perf: Option<Stacks>,
 
+    /// Both systems go straight to PostgreSQL, past the pooler
+    #[arg(long)]
+    pub direct: bool,
+
+    /// How our host sends statements: `pool.statements` of the manifest
+    #[arg(long, value_enum)]
+    pub statements: Option<Statements>,
+
     /// Where the results are written, as JSON [default: target/bench/latest.json]
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -72,6 +80,14 @@ pub enum Figures {
     Without,
     /// And no cases
     Only,
+}
+
+/// The manifest's words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Statements {
+    Auto,
+    Unnamed,
+    Named,
 }
 
 #[derive(Debug, Subcommand)]
@@ -97,6 +113,18 @@ pub struct Native {
 impl fmt::Debug for Native {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "the native server at {}", self.listen)
+    }
+}
+
+// === impl Statements ===
+
+impl Statements {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Unnamed => "unnamed",
+            Self::Named => "named",
+        }
     }
 }
 

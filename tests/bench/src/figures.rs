@@ -96,7 +96,7 @@ async fn instantiation(programs: &Programs) -> Result<Vec<Figure>> {
 
 async fn starts(plant: &Plant, programs: &Programs) -> Result<Vec<Figure>> {
     let manifest = programs.dir.join("start.toml");
-    fs::write(&manifest, wms()?)?;
+    fs::write(&manifest, wms(None)?)?;
     let cache = tempfile::tempdir_in(&programs.dir)?;
     let cold = start(programs, &manifest, cache.path(), Some(plant))
         .await?

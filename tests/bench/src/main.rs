@@ -33,9 +33,10 @@ async fn serve(cli: &cli::Native) -> Result<()> {
 async fn bench(cli: &Cli) -> Result<()> {
     let programs = Programs::find(cli.dir())?;
     let manifest = cli.dir().join("spin.toml");
-    std::fs::write(&manifest, manifest::wms()?).with_context(|| manifest.display().to_string())?;
+    std::fs::write(&manifest, manifest::wms(cli.statements)?)
+        .with_context(|| manifest.display().to_string())?;
 
-    let plant = Plant::start(&programs.flowviz).await?;
+    let plant = Plant::start(&programs.flowviz, cli.direct).await?;
     let cache = programs.cache();
     let options = HostOptions {
         manifest: &manifest,

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
+use crate::cli::Statements;
+
 /// The workspace's root.
 pub fn root() -> PathBuf {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -18,12 +20,16 @@ pub fn components() -> PathBuf {
 }
 
 /// The application as it is, and besides the function that needs no database.
-pub fn wms() -> Result<String> {
+pub fn wms(statements: Option<Statements>) -> Result<String> {
     let path = root().join("spin.toml");
     let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
     let sources = format!("source = \"{}/", components().display());
     let text = text.replace("source = \"target/wasm32-wasip2/component/", &sources);
-    Ok(text + &function("hello", &components().join("hello.wasm"), ""))
+    let pool = statements.map_or(String::new(), |statements| {
+        let statements = statements.as_str();
+        format!("[application.tool.flowviz.pool]\nstatements = \"{statements}\"\n")
+    });
+    Ok(text + &pool + &function("hello", &components().join("hello.wasm"), ""))
 }
 
 /// An application of these functions, each at `/<id>` and with its lines in `[component.<id>.tool.flowviz]`.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, ensure};
-use flowviz_stack::{Options, Stack};
+use flowviz_stack::{DatabaseUrl, Options, Stack};
 use plant_day::Plan;
 use token::Claims;
 use tokio::process::Command;
@@ -41,6 +41,8 @@ pub struct Plant {
     pub stack: Stack,
     pub data: Arc<Data>,
     pub jwt_secret: String,
+    /// Past the pooler.
+    direct: bool,
     owner: Client,
 }
 
@@ -70,7 +72,7 @@ pub enum User {
 // === impl Plant ===
 
 impl Plant {
-    pub async fn start(host: &Path) -> Result<Self> {
+    pub async fn start(host: &Path, direct: bool) -> Result<Self> {
         let stack = Stack::start(Options::temporary()).await?;
         migrate(host, &stack.owner_url()).await?;
         let data = Arc::new(Data::load(&stack.owner_url(), LOTS).await?);
@@ -81,8 +83,18 @@ impl Plant {
             jwt_secret: [Uuid::new_v4(), Uuid::new_v4()]
                 .map(|half| half.simple().to_string())
                 .concat(),
+            direct,
             owner,
         })
+    }
+
+    /// How both systems connect.
+    pub fn database_url(&self) -> DatabaseUrl {
+        if self.direct {
+            self.stack.app_direct_url()
+        } else {
+            self.stack.app_url()
+        }
     }
 
     /// A token that holds for half an hour.

@@ -107,7 +107,7 @@ impl Programs {
         let mut command = self.command(&self.native);
         command
             .args(["native", "--listen", &address.to_string()])
-            .env("DATABASE_URL", plant.stack.app_url().to_string())
+            .env("DATABASE_URL", plant.database_url().to_string())
             .env("JWT_SECRET", &plant.jwt_secret);
         self.start(command, address, address, "/hello").await
     }
@@ -127,9 +127,9 @@ impl Programs {
             command
                 .env(
                     "SPIN_VARIABLE_DATABASE_URL",
-                    plant.stack.app_url().to_string(),
+                    plant.database_url().to_string(),
                 )
-                .env("SPIN_VARIABLE_DATABASE_HOST", plant.stack.pgbouncer_host())
+                .env("SPIN_VARIABLE_DATABASE_HOST", "127.0.0.1:*")
                 .env("SPIN_VARIABLE_JWT_SECRET", &plant.jwt_secret);
         }
         self.start(command, address, admin, options.first).await

@@ -32,7 +32,24 @@ impl Connection {
         Self { session, observer }
     }
 
-    async fn execute(
+    /// All of the rows.
+    pub(super) async fn rows(
+        &self,
+        statement: String,
+        parameters: Vec<ParameterValue>,
+    ) -> Result<RowSet, Error> {
+        let (columns, mut outbox) = self.query(statement, parameters).await?;
+        while let Some(more) = outbox.more.take() {
+            let next = more.next().await?;
+            outbox.rows.extend(next.rows);
+            outbox.held.join(next.held);
+            outbox.more = next.more;
+        }
+        let Outbox { rows, .. } = outbox;
+        Ok(RowSet { columns, rows })
+    }
+
+    pub(super) async fn execute(
         &self,
         statement: String,
         parameters: Vec<ParameterValue>,
@@ -102,19 +119,8 @@ impl HostConnection for PostgresView<'_> {
         statement: String,
         parameters: Vec<ParameterValue>,
     ) -> wasmtime::Result<Result<RowSet, Error>> {
-        let connection = self.table.get(&connection)?.clone();
-        let collected = async {
-            let (columns, mut outbox) = connection.query(statement, parameters).await?;
-            while let Some(more) = outbox.more.take() {
-                let next = more.next().await?;
-                outbox.rows.extend(next.rows);
-                outbox.held.join(next.held);
-                outbox.more = next.more;
-            }
-            let Outbox { rows, .. } = outbox;
-            Ok(RowSet { columns, rows })
-        };
-        Ok(collected.await)
+        let connection = self.connection(&connection)?;
+        Ok(connection.rows(statement, parameters).await)
     }
 
     async fn execute(
@@ -123,7 +129,7 @@ impl HostConnection for PostgresView<'_> {
         statement: String,
         parameters: Vec<ParameterValue>,
     ) -> wasmtime::Result<Result<u64, Error>> {
-        let connection = self.table.get(&connection)?.clone();
+        let connection = self.connection(&connection)?;
         Ok(connection.execute(statement, parameters).await)
     }
 
@@ -184,14 +190,20 @@ impl<T: Send> wit::HostConnectionWithStore<T> for Postgres {
 }
 
 impl PostgresView<'_> {
-    fn open(&mut self, address: &str) -> wasmtime::Result<Result<Resource<Connection>, Error>> {
+    pub(super) fn open(
+        &mut self,
+        address: &str,
+    ) -> wasmtime::Result<Result<Resource<Connection>, Error>> {
         match self.ctx.open(address, None) {
             Ok(connection) => Ok(Ok(self.table.push(connection)?)),
             Err(error) => Ok(Err(error)),
         }
     }
 
-    fn connection(&self, connection: &Resource<Connection>) -> wasmtime::Result<Connection> {
+    pub(super) fn connection(
+        &self,
+        connection: &Resource<Connection>,
+    ) -> wasmtime::Result<Connection> {
         Ok(self.table.get(connection)?.clone())
     }
 }

@@ -16,6 +16,7 @@ mod builder;
 mod connection;
 mod error;
 mod numeric;
+mod older;
 mod params;
 mod rows;
 mod values;
@@ -27,6 +28,7 @@ use std::time::Duration;
 use pg_tls::Roots;
 use wasmtime::component::{HasData, Linker, ResourceTable};
 
+use crate::capabilities::bindings::older as older_bindings;
 use crate::capabilities::bindings::spin::postgres::postgres as wit;
 use crate::capabilities::bindings::spin::postgres::postgres::{
     Column, DbDataType, DbError, DbValue, Error, Interval, ParameterValue, QueryError,
@@ -70,12 +72,15 @@ struct Observer {
     failed: Arc<AtomicBool>,
 }
 
-/// Adds `spin:postgres/postgres` to a linker.
+/// Adds `spin:postgres/postgres` to a linker, in all its versions.
 pub fn add_to_linker<T: Send + 'static>(
     linker: &mut Linker<T>,
     get: fn(&mut T) -> PostgresView<'_>,
 ) -> wasmtime::Result<()> {
-    wit::add_to_linker::<T, Postgres>(linker, get)
+    wit::add_to_linker::<T, Postgres>(linker, get)?;
+    older_bindings::spin::postgres::postgres::add_to_linker::<T, Postgres>(linker, get)?;
+    older_bindings::fermyon::spin::rdbms_types::add_to_linker::<T, Postgres>(linker, get)?;
+    older_bindings::fermyon::spin::postgres::add_to_linker::<T, Postgres>(linker, get)
 }
 
 impl HasData for Postgres {

@@ -28,6 +28,11 @@ pub(super) struct Host {
     pub admin: SocketAddr,
 }
 
+/// What the host is told besides, unless the person who starts it says otherwise: its name there, and its value.
+const TOLD_ELSEWHERE: [&str; 2] = ["FLOWVIZ_ADMIN_TOKEN", ADMIN_TOKEN_FILE];
+const ADMIN_TOKEN_FILE: &str = "FLOWVIZ_ADMIN_TOKEN_FILE";
+const STATE_DIR: &str = "FLOWVIZ_STATE_DIR";
+
 /// What `flowviz migrate --demo` said, in two parts: the second shows generated passwords, and shows them once.
 pub(super) struct Report {
     pub migrations: String,
@@ -79,7 +84,19 @@ impl Host {
             ),
             ("SPIN_VARIABLE_JWT_SECRET", jwt_secret(stack)?.to_string()),
         ];
-        let mut process = stack.launcher.launch(self.launch(arguments, environment))?;
+        let mut launch = self.launch(arguments, environment);
+        let is_told = |name: &&str| std::env::var_os(name).is_some();
+        if !TOLD_ELSEWHERE.iter().any(is_told) {
+            let token = admin_token_file(stack)?;
+            launch
+                .environment
+                .push((ADMIN_TOKEN_FILE.into(), token.into()));
+        }
+        if !is_told(&STATE_DIR) {
+            let state = stack.dir().join("state");
+            launch.environment.push((STATE_DIR.into(), state.into()));
+        }
+        let mut process = stack.launcher.launch(launch)?;
         let admin = self.admin.to_string();
         probe::until_ready(&mut process, READY_WITHIN, async || match probe::http_get(
             &admin, "/readyz",
@@ -115,6 +132,11 @@ impl Host {
 /// Generated once, so that tokens outlive a restart.
 fn jwt_secret(stack: &Stack) -> Result<Secret, Error> {
     Secrets::open(stack.directory.secrets())?.get("jwt_secret")
+}
+
+/// What whoever may change the functions has to know.
+pub(super) fn admin_token_file(stack: &Stack) -> Result<PathBuf, Error> {
+    Secrets::open(stack.directory.secrets())?.file("admin_token")
 }
 
 impl From<&str> for Report {

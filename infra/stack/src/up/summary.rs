@@ -58,7 +58,11 @@ impl fmt::Display for Summary<'_> {
         )?;
         writeln!(f, "  PostgreSQL   127.0.0.1:{}", stack.cluster.port())?;
         writeln!(f, "  logs         {dir}/logs")?;
-        writeln!(f, "  passwords    {dir}/secrets\n")?;
+        writeln!(f, "  passwords    {dir}/secrets")?;
+        writeln!(
+            f,
+            "  admin token  {dir}/secrets/admin_token (flowviz functions --admin http://{admin} --admin-token-file {dir}/secrets/admin_token)\n"
+        )?;
         writeln!(f, "{}\n", report.demonstration)?;
         writeln!(f, "Try it:\n")?;
         writeln!(

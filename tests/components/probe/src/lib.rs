@@ -27,6 +27,9 @@ use serde_json::{Value, json};
 use spin_sdk::http::{Request, Response};
 use spin_sdk::http_service;
 
+/// Tests make other versions of this component by writing other digits here, in its compiled form.
+static VERSION: &str = "probe version 0000000000";
+
 /// How many requests this instance has served.
 static SERVED: AtomicU64 = AtomicU64::new(0);
 /// Tells this instance from all others.
@@ -55,6 +58,28 @@ async fn handle(request: Request) -> Result<Response<Body>> {
     let number = || query.parse::<u64>().unwrap_or_default();
     match path.as_str() {
         "/ok" => text("ok"),
+        // What another server answers.
+        "/get" => match spin_sdk::http::get(&query).await {
+            Ok(response) => {
+                let status = response.status().as_u16();
+                let body = response.into_body().collect().await;
+                let body = body.map_err(|error| anyhow!("{error:?}"))?.to_bytes();
+                let body = String::from_utf8_lossy(&body).into_owned();
+                json_response(&json!({ "status": status, "body": body }))
+            }
+            Err(error) => json_response(&json!({ "error": format!("{error:?}") })),
+        },
+        // In one piece after the other, as often as the query says.
+        "/version" => {
+            let pieces = (0..number().max(1)).map(|_| {
+                Ok(Frame::data(Bytes::from_static(
+                    std::hint::black_box(VERSION).as_bytes(),
+                )))
+            });
+            Ok(Response::new(Box::pin(StreamBody::new(stream::iter(
+                pieces,
+            )))))
+        }
         "/instance" => json_response(&json!({ "id": INSTANCE.to_string(), "served": served })),
         "/status" => {
             let status = u16::try_from(number())?;
