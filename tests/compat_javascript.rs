@@ -33,14 +33,14 @@ async fn it_asks_postgresql() -> Result<()> {
     app.finds_rows_by_a_parameter().await?;
     app.answers_many_at_once().await?;
 
-    // An error of the database arrives with its code.
+    // An error of the database arrives as the text that this interface has for it.
     let failed = app.ask("fail?code=RAW-1").await?;
     ensure!(failed.status == 409, "{failed:?}");
     let told = failed.json()?;
     ensure!(
         told == json!({
-            "code": "23505",
-            "message": "duplicate key value violates unique constraint \"foreign_lots_pkey\"",
+            "tag": "query-failed",
+            "message": "ERROR: duplicate key value violates unique constraint \"foreign_lots_pkey\" (SQLSTATE 23505)",
         }),
         "{told}"
     );

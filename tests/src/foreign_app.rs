@@ -1,14 +1,17 @@
 //! A component of another language on a whole stack, at `/<language>/...`.
 
 use std::path::Path;
+use std::process::Command;
 use std::sync::{Arc, Weak};
 
 use anyhow::{Result, ensure};
 use bytes::Bytes;
 use flowviz_stack::{Options, Stack};
 use serde_json::{Value, json};
+use tempfile::TempDir;
 use tokio::sync::Mutex;
 
+use crate::artifacts::artifacts;
 use crate::client::{Answer, client};
 use crate::database::connect;
 use crate::foreign::Language;
@@ -20,6 +23,7 @@ pub struct ForeignApp {
     pub host: Host,
     pub stack: Stack,
     language: Language,
+    _files: TempDir,
 }
 
 // === impl ForeignApp ===
@@ -51,19 +55,24 @@ impl ForeignApp {
                  GRANT ALL ON foreign_lots TO flowviz_app",
             )
             .await?;
+        let files = TempDir::new()?;
         let options = HostOptions {
+            manifest: files.path().join("spin.toml"),
             env: vec![(
                 "SPIN_VARIABLE_DATABASE_URL".to_owned(),
                 stack.app_url().to_string(),
             )],
             ..HostOptions::default()
         };
-        let manifest = manifest(language.name(), &component, &stack.pgbouncer_host());
-        let host = Host::with_manifest(&manifest, options)?;
+        let text = manifest(language.name(), &component, &stack.pgbouncer_host());
+        std::fs::write(&options.manifest, text)?;
+        compile(&options)?;
+        let host = Host::start(options)?;
         Ok(Self {
             host,
             stack,
             language,
+            _files: files,
         })
     }
 
@@ -136,6 +145,22 @@ impl ForeignApp {
         }
         Ok(())
     }
+}
+
+/// Puts the component into the cache of compiled ones: that of a whole language takes a host that isn't optimised longer than a test
+/// waits for one to serve.
+fn compile(options: &HostOptions) -> Result<()> {
+    let output = Command::new(&artifacts().flowviz)
+        .args(["check", "--from"])
+        .arg(&options.manifest)
+        .envs(options.env.iter().cloned())
+        .output()?;
+    ensure!(
+        output.status.success(),
+        "flowviz check: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    Ok(())
 }
 
 /// An engine for a language needs more memory than a function that is compiled, and longer to start.

@@ -18,6 +18,7 @@ mod network;
 mod probes;
 mod promtool;
 mod readyz;
+pub mod spin;
 mod trial;
 mod user;
 mod versions;
