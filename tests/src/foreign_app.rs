@@ -163,7 +163,7 @@ fn compile(options: &HostOptions) -> Result<()> {
     Ok(())
 }
 
-/// An engine for a language needs more memory than a function that is compiled, and longer to start.
+/// An engine that interprets a language takes longer than a function that is compiled.
 fn manifest(name: &str, component: &Path, database: &str) -> String {
     let component = component.display();
     format!(
@@ -181,7 +181,7 @@ source = "{component}"
 variables = {{ database_url = "{{{{ database_url }}}}" }}
 allowed_outbound_hosts = ["postgres://{database}"]
 [component.{name}.tool.flowviz]
-memory_limit = "256MiB"
+memory_limit = "128MiB"
 timeout = "60s"
 cpu_limit = "30s"
 max_concurrency = 8
