@@ -50,7 +50,7 @@ javascript_tools() {
     rm -rf "$tools"
     mkdir -p "$tools"
     cp "$wanted/package.json" "$wanted/package-lock.json" "$tools"
-    npm ci --prefix "$tools" --silent --no-audit --no-fund
+    npm ci --prefix "$tools" --loglevel=error --no-audit --no-fund
     cp "$wanted/package-lock.json" "$tools/installed.json"
 }
 tools() {
