@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs what the build, the local stack and the tests need and this machine doesn't have: the wasm target, Debian packages, and
-# Schemathesis (from PyPI, into target/tools).
+# Installs what the build, the local stack and the tests need and this machine doesn't have: the wasm target, Debian packages, and, for
+# the tests alone, into target/tools: from PyPI Schemathesis and what makes components of Python, from npm what makes them of JavaScript.
 # Says what it is about to install. Does nothing, quickly, when nothing is missing.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -29,20 +29,37 @@ need jq jq
 need postgresql '/usr/lib/postgresql/*/bin/postgres'
 need pgbouncer /usr/sbin/pgbouncer
 need prometheus prometheus
+need nodejs node
+need npm npm
 python3 -m ensurepip --version >/dev/null 2>&1 || missing+=(python3-venv)
 
-# Run after the Debian packages, one of which it may need.
-python_tools() {
-    local tools=target/tools/schemathesis wanted=tests/schemathesis.txt
+# Run after the Debian packages, some of which they may need.
+python_tools() { # name, requirements
+    local tools=target/tools/$1 wanted=$2
     cmp -s "$wanted" "$tools/installed.txt" && return
-    echo "installing $(cat "$wanted") into $tools"
+    echo "installing $(paste -sd ' ' "$wanted") into $tools"
     rm -rf "$tools"
     python3 -m venv "$tools"
     "$tools/bin/pip" install --quiet --disable-pip-version-check --requirement "$wanted"
     cp "$wanted" "$tools/installed.txt"
 }
+javascript_tools() {
+    local tools=target/tools/javascript wanted=tests/components/javascript
+    cmp -s "$wanted/package-lock.json" "$tools/installed.json" && return
+    echo "installing what $wanted/package-lock.json names into $tools"
+    rm -rf "$tools"
+    mkdir -p "$tools"
+    cp "$wanted/package.json" "$wanted/package-lock.json" "$tools"
+    npm ci --prefix "$tools" --loglevel=error --no-audit --no-fund
+    cp "$wanted/package-lock.json" "$tools/installed.json"
+}
+tools() {
+    python_tools schemathesis tests/schemathesis.txt
+    python_tools python tests/components/python/requirements.txt
+    javascript_tools
+}
 if [ ${#missing[@]} -eq 0 ]; then
-    python_tools
+    tools
     exit 0
 fi
 
@@ -75,4 +92,4 @@ if [ -d /run/systemd/system ]; then
         esac
     done
 fi
-python_tools
+tools

@@ -266,15 +266,15 @@ async fn what_a_function_prints_is_logged_with_its_name_and_the_request() -> Res
 }
 
 #[tokio::test]
-async fn the_network_is_closed() -> Result<()> {
+async fn the_network_is_closed_but_to_where_http_may_go() -> Result<()> {
     let manifest = probes(&[("probe", "")]).replace(
         "source = \"{probe}\"",
-        "source = \"{probe}\"\nallowed_outbound_hosts = [\"http://127.0.0.1:*\", \"https://*:*\"]",
+        "source = \"{probe}\"\nallowed_outbound_hosts = [\"http://127.0.0.1:1\", \"https://*:*\"]",
     );
     let host = with(&manifest, &[], &[])?;
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
-    let got = ask(&host, &format!("/probe/outbound?http://{address}/")).await?;
+    let got = ask(&host, &format!("/probe/get?http://{address}/")).await?;
     ensure!(
         got["error"]
             .as_str()

@@ -197,10 +197,6 @@ async fn handle(request: Request) -> Result<Response<Body>> {
         "/error" => Err(anyhow!(
             "the probe was asked to fail, with a secret in its message"
         )),
-        "/outbound" => match spin_sdk::http::get(&query).await {
-            Ok(response) => json_response(&json!({ "ok": response.status().as_u16() })),
-            Err(error) => json_response(&json!({ "error": format!("{error:?}") })),
-        },
         "/socket" => match std::net::TcpStream::connect(&query) {
             Ok(_) => json_response(&json!({ "ok": null })),
             Err(error) => json_response(&json!({ "error": error.to_string() })),
