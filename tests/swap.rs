@@ -259,6 +259,81 @@ async fn what_was_deployed_is_live_after_a_restart_until_somebody_says_otherwise
     host.expect_version("probe", 2).await
 }
 
+/// What one swap tidies up is never what another has just put in place.
+#[tokio::test]
+async fn functions_that_are_swapped_at_the_same_time_keep_their_components() -> Result<()> {
+    const IDS: [&str; 4] = ["one", "two", "three", "four"];
+    const ROUNDS: u64 = 3;
+    let site = TempDir::new()?;
+    let manifest = probes(&IDS.map(|id| (id, "")));
+    let probe = flowviz_tests::artifacts().probe.display().to_string();
+    fs::write(
+        site.path().join("spin.toml"),
+        manifest.replace("{probe}", &probe),
+    )?;
+    let options = HostOptions {
+        manifest: site.path().join("spin.toml"),
+        ..HostOptions::default()
+    };
+    let version = |index: usize, round: u64| 1000 + 100 * index as u64 + round;
+    let components = site.path().join(".flowviz/state/components");
+    // Where they have to be compiled, they come one after the other: the second time all are there at once.
+    for fresh in [&[][..], &["--fresh"]] {
+        let mut host = Host::start(HostOptions {
+            args: fresh.iter().map(|arg| (*arg).to_owned()).collect(),
+            ..options.clone()
+        })?;
+        for round in 0..ROUNDS {
+            let swaps = IDS.iter().enumerate();
+            let swaps = swaps.map(|(index, id)| host.deploy(id, version(index, round)));
+            futures::future::try_join_all(swaps).await?;
+            for id in IDS {
+                has_its_components(&host, id, &components).await?;
+            }
+        }
+        end(&mut host).await?;
+    }
+    let host = Host::start(options)?;
+    for (index, id) in IDS.into_iter().enumerate() {
+        host.expect_version(id, version(index, ROUNDS - 1)).await?;
+    }
+    Ok(())
+}
+
+async fn has_its_components(host: &Host, id: &str, components: &Path) -> Result<()> {
+    let function = host.function(id).await?;
+    for version in function["versions"].as_array().context("versions")? {
+        let digest = version["digest"].as_str().unwrap_or_default();
+        let file = format!("{}.wasm", digest.trim_start_matches("sha256:"));
+        ensure!(
+            components.join(&file).exists(),
+            "{id} may go back to {file}, which is gone"
+        );
+    }
+    Ok(())
+}
+
+/// A file that is another component than it was is no way back.
+#[tokio::test]
+async fn a_version_whose_file_was_changed_is_not_gone_back_to() -> Result<()> {
+    let site = Site::new()?;
+    let host = site.start(&[])?;
+    let first = host.deploy("probe", 1).await?;
+    host.deploy("probe", 2).await?;
+    let digest = first["live"]["digest"].as_str().context("a digest")?;
+    let file = format!("{}.wasm", digest.trim_start_matches("sha256:"));
+    let file = site.state().join("components").join(file);
+    fs::write(&file, Component::version(3)?.0)?;
+    let refused = host.roll_back("probe", None).await?;
+    expect(&refused, 422, "component-rejected")?;
+    ensure!(refused.text().contains("damaged"), "{}", refused.text());
+    host.expect_version("probe", 2).await?;
+    // Mended, it is one again.
+    fs::write(&file, Component::version(1)?.0)?;
+    ensure!(host.roll_back("probe", None).await?.status == 200);
+    host.expect_version("probe", 1).await
+}
+
 async fn end(host: &mut Host) -> Result<()> {
     host.signal("TERM")?;
     let status = host.wait().await?;

@@ -151,18 +151,20 @@ impl Deployer {
         candidate: Candidate,
         by: By,
     ) -> Result<Outcome, DeployError> {
-        let function = self.function(id)?;
-        let outcome = self.try_deploy(&function, candidate, by).await;
-        self.told(&function, outcome)
+        self.function(id)?;
+        let outcome = self.try_deploy(id, candidate, by).await;
+        self.told(id, outcome)
     }
 
     async fn try_deploy(
         &self,
-        function: &LiveFunction,
+        id: &str,
         candidate: Candidate,
         by: By,
     ) -> Result<Outcome, DeployError> {
-        let _turn = self.turn(&function.config.id)?;
+        let _turn = self.turn(id)?;
+        // Not before: a reload may have put another in its place.
+        let function = &*self.function(id)?;
         let Candidate {
             file,
             digest,
@@ -172,10 +174,9 @@ impl Deployer {
         if *function.version().digest() == digest {
             return Ok(self.unchanged(function, received_in));
         }
-        let checked = self.check(function, file.path()).await?;
-        block_in_place(|| self.state.keep(file, &digest)).map_err(not_saved)?;
+        let checked = self.check(function, file.path(), &digest).await?;
         let next = Version::of(&checked.version, by.origin, &by.name);
-        block_in_place(|| self.publish(function, checked, next, received_in, complete))
+        block_in_place(|| self.publish(function, checked, next, Some(file), received_in, complete))
     }
 
     /// Goes back to a version that is kept: the one before the live one, or the one whose digest begins so.
@@ -185,27 +186,28 @@ impl Deployer {
         to: Option<&str>,
         by: &str,
     ) -> Result<Outcome, DeployError> {
-        let function = self.function(id)?;
-        let outcome = self.try_roll_back(&function, to, by).await;
-        self.told(&function, outcome)
+        self.function(id)?;
+        let outcome = self.try_roll_back(id, to, by).await;
+        self.told(id, outcome)
     }
 
     async fn try_roll_back(
         &self,
-        function: &LiveFunction,
+        id: &str,
         to: Option<&str>,
         by: &str,
     ) -> Result<Outcome, DeployError> {
-        let _turn = self.turn(&function.config.id)?;
+        let _turn = self.turn(id)?;
+        let function = &*self.function(id)?;
         let begun = Instant::now();
         let target = self.target(&function.config.id, to)?;
         if *function.version().digest() == target {
             return Ok(self.unchanged(function, Duration::ZERO));
         }
         let path = self.state.component(&target);
-        let checked = self.check(function, &path).await?;
+        let checked = self.check(function, &path, &target).await?;
         let next = Version::of(&checked.version, Origin::Rollback, by);
-        block_in_place(|| self.publish(function, checked, next, Duration::ZERO, begun))
+        block_in_place(|| self.publish(function, checked, next, None, Duration::ZERO, begun))
     }
 
     fn target(&self, id: &FunctionId, to: Option<&str>) -> Result<Digest, DeployError> {
@@ -228,8 +230,13 @@ impl Deployer {
             .ok_or_else(|| DeployError::NoVersion(to.to_owned()))
     }
 
-    /// Compiles, links, instantiates and asks. Nobody who is served notices.
-    async fn check(&self, function: &LiveFunction, path: &Path) -> Result<Checked, DeployError> {
+    /// Compiles, links, instantiates and asks. Nobody who is served notices. The file must be what it was when it had this digest.
+    async fn check(
+        &self,
+        function: &LiveFunction,
+        path: &Path,
+        digest: &Digest,
+    ) -> Result<Checked, DeployError> {
         let begun = Instant::now();
         let (runtime, path) = (self.loader.runtime.clone(), path.to_owned());
         let loading = tokio::task::spawn_blocking(move || {
@@ -243,6 +250,12 @@ impl Deployer {
                 )));
             }
         };
+        if loaded.digest != *digest {
+            return Err(DeployError::Component(format!(
+                "the file of the version {} is damaged: it holds another component; deploy that version again",
+                digest.short()
+            )));
+        }
         let compile = begun.elapsed();
         let version = self.loader.version(loaded, &function.config);
         let (check, probe) = self
@@ -277,12 +290,15 @@ impl Deployer {
         Ok((check, Some(begun.elapsed())))
     }
 
-    /// Waits for the disk.
+    /// Waits for the disk. `file` is the component's, if it isn't kept already.
+    ///
+    /// Whoever has the records has the directory too: another function's swap would take for nobody's what is kept and not yet saved.
     fn publish(
         &self,
         function: &LiveFunction,
         checked: Checked,
         next: Version,
+        file: Option<NamedTempFile>,
         received_in: Duration,
         since: Instant,
     ) -> Result<Outcome, DeployError> {
@@ -294,8 +310,16 @@ impl Deployer {
             .get_mut(id)
             .ok_or_else(|| DeployError::NoFunction(id.to_string()))?;
         let mut history = record.history.with(next.clone());
-        self.keep_before(function, &mut history)?;
         history.deployed = true;
+        let kept = match file {
+            Some(file) => self.state.keep(file, &next.digest).map_err(not_saved),
+            None => Ok(()),
+        };
+        let kept = kept.and_then(|()| self.keep_before(function, &mut history));
+        if let Err(error) = kept {
+            self.state.prune(&saved_of(&records));
+            return Err(error);
+        }
         let before = std::mem::replace(&mut record.history, history);
         let previous = before.versions().first().cloned();
         let saved = saved_of(&records);
@@ -312,8 +336,8 @@ impl Deployer {
         if let Some(record) = records.get_mut(id) {
             record.history.drains(&retired);
         }
-        drop(records);
         self.state.prune(&saved);
+        drop(records);
         let metrics = &self.loader.telemetry.deploy;
         let swap = if rolled_back {
             Swap::RolledBack
@@ -376,10 +400,10 @@ impl Deployer {
     /// Counts and notes what went wrong.
     fn told(
         &self,
-        function: &LiveFunction,
+        id: &str,
         outcome: Result<Outcome, DeployError>,
     ) -> Result<Outcome, DeployError> {
-        outcome.inspect_err(|error| self.turned_down(function.config.id.as_ref(), error))
+        outcome.inspect_err(|error| self.turned_down(id, error))
     }
 
     /// A candidate didn't come to be live.
@@ -401,7 +425,7 @@ impl Deployer {
     }
 
     /// One swap at a time per function, and none while the manifest is read again.
-    fn turn(&self, id: &FunctionId) -> Result<Turn<'_>, DeployError> {
+    fn turn(&self, id: &str) -> Result<Turn<'_>, DeployError> {
         let reloading = self.reloading.try_read();
         let reloading = reloading.map_err(|_| DeployError::ReloadInProgress)?;
         let busy = self
