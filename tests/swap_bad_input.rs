@@ -193,6 +193,14 @@ async fn only_the_token_opens_and_only_what_is_there_can_be_changed() -> Result<
     problem(&Answer::of(strange).await?, 400, "bad-request")?;
     let method = host.admin(Method::DELETE, "/functions/probe");
     problem(&Answer::of(method).await?, 405, "method-not-allowed")?;
+    let metrics = host.metrics().await?;
+    let counted = |status: &str| metrics.sum("flowviz_admin_requests_total", &[("status", status)]);
+    ensure!(
+        counted("401") == 2.0 * requests.len() as f64,
+        "{}",
+        counted("401")
+    );
+    ensure!(counted("404") == 2.0, "{}", counted("404"));
     ensure!(
         !host.log().join("\n").contains(ADMIN_TOKEN),
         "the token is in the log"

@@ -21,6 +21,7 @@ use super::answer::{Answer, json, method_not_allowed, not_found};
 use super::token;
 use super::upload::{self, UploadError};
 use crate::deploy::{By, DeployError, Origin};
+use crate::gateway::discard;
 use crate::problem;
 
 /// Bytes of a request that is no component.
@@ -43,12 +44,19 @@ struct Reload {
 
 /// `None`: the path is none of ours.
 pub async fn answer(admin: &Arc<Admin>, request: Request<Incoming>) -> Option<Answer> {
+    let answer = find(admin, request).await?;
+    admin.telemetry.deploy.request(answer.status());
+    Some(answer)
+}
+
+async fn find(admin: &Arc<Admin>, request: Request<Incoming>) -> Option<Answer> {
     let path = request.uri().path().to_owned();
     let segments: Vec<&str> = path.trim_start_matches('/').split('/').collect();
     if !matches!(segments.first(), Some(&("functions" | "app"))) {
         return None;
     }
     if let Err(refused) = token::check(admin.token.as_ref(), request.headers()) {
+        discard(request.into_body());
         return Some(refused.into());
     }
     let method = request.method().clone();
@@ -95,6 +103,7 @@ async fn put(admin: &Admin, id: &str, request: Request<Incoming>) -> Answer {
         return draining;
     }
     if let Err(error) = admin.deployer.function(id) {
+        discard(request.into_body());
         return error.into();
     }
     let (parts, body) = request.into_parts();

@@ -11,17 +11,21 @@ use sha2::{Digest as _, Sha256};
 use tokio::task::block_in_place;
 
 use crate::deploy::{Candidate, DeployError, Deployer};
+use crate::gateway::discard;
 use crate::runtime::Digest;
 
 /// Nothing came for so long: the client is gone, or as good as that.
 const STALLED: Duration = Duration::from_secs(20);
+
+/// All of it must be there after this.
+const DEADLINE: Duration = Duration::from_secs(10 * 60);
 
 /// Why there is no candidate.
 #[derive(Debug, thiserror::Error)]
 pub enum UploadError {
     #[error("A component may have {0} bytes here (--max-component-size).")]
     TooLarge(u64),
-    #[error("The body ended too early, or nothing came for {} s.", STALLED.as_secs())]
+    #[error("The body ended too early, or nothing came for {} s, or not all of it within {} s.", STALLED.as_secs(), DEADLINE.as_secs())]
     Interrupted,
     #[error("The body is not what `Content-Digest` says.")]
     OtherDigest,
@@ -44,7 +48,8 @@ pub async fn receive(
     let mut hasher = Sha256::new();
     let mut received = 0_u64;
     loop {
-        let frame = match tokio::time::timeout(STALLED, body.frame()).await {
+        let left = DEADLINE.saturating_sub(begun.elapsed());
+        let frame = match tokio::time::timeout(STALLED.min(left), body.frame()).await {
             Ok(None) => break,
             Ok(Some(Ok(frame))) => frame,
             Ok(Some(Err(_))) | Err(_) => return Err(UploadError::Interrupted),
@@ -54,6 +59,7 @@ pub async fn receive(
         };
         received += data.len() as u64;
         if received > limit {
+            discard(body);
             return Err(UploadError::TooLarge(limit));
         }
         hasher.update(&data);

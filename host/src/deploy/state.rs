@@ -154,11 +154,7 @@ impl StateDir {
             .flatten()
             .map(|version| self.component(&version.digest))
             .collect();
-        for entry in fs::read_dir(self.dir.join(COMPONENTS))
-            .into_iter()
-            .flatten()
-        {
-            let path = entry.map(|entry| entry.path()).unwrap_or_default();
+        for path in self.entries() {
             let is_component = path
                 .extension()
                 .is_some_and(|extension| extension == "wasm");
@@ -195,7 +191,23 @@ impl StateDir {
             }
         }
         *lock = Some(file);
+        // What a host that was killed was about to write.
+        for entry in self.entries() {
+            if entry
+                .extension()
+                .is_some_and(|extension| extension == "part")
+            {
+                _ = fs::remove_file(entry);
+            }
+        }
         Ok(())
+    }
+
+    fn entries(&self) -> impl Iterator<Item = PathBuf> {
+        let entries = fs::read_dir(self.dir.join(COMPONENTS))
+            .into_iter()
+            .flatten();
+        entries.filter_map(|entry| Some(entry.ok()?.path()))
     }
 }
 

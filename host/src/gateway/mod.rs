@@ -29,3 +29,4 @@ pub use probe::probe;
 pub use rates::RateLimits;
 pub use request::Gateway;
 pub use server::{Drain, Server};
+pub use upload::discard;

@@ -5,14 +5,28 @@
 //! | `flowviz_function_swaps_total` | `function`, `result` |
 //! | `flowviz_function_swap_duration_seconds` | `function` |
 //! | `flowviz_app_reloads_total` | `result` |
+//! | `flowviz_admin_requests_total` | `status` |
 
 use std::time::Duration;
 
+use http::StatusCode;
 use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry};
 
 /// Seconds. From one whose compiled form is there, to a large one that is compiled beside a load.
 const DURATION_BUCKETS: &[f64] = &[
     0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0,
+];
+
+/// These are there before the first of them.
+const STATUSES_FROM_START: [StatusCode; 8] = [
+    StatusCode::OK,
+    StatusCode::BAD_REQUEST,
+    StatusCode::UNAUTHORIZED,
+    StatusCode::FORBIDDEN,
+    StatusCode::NOT_FOUND,
+    StatusCode::CONFLICT,
+    StatusCode::UNPROCESSABLE_ENTITY,
+    StatusCode::INSUFFICIENT_STORAGE,
 ];
 
 /// What became of a new version, as the label `result`.
@@ -30,6 +44,7 @@ pub struct DeployMetrics {
     swaps: IntCounterVec,
     duration: HistogramVec,
     reloads: IntCounterVec,
+    requests: IntCounterVec,
 }
 
 // === impl Swap ===
@@ -73,14 +88,29 @@ impl DeployMetrics {
                 ),
                 &["result"],
             )?,
+            requests: IntCounterVec::new(
+                Opts::new(
+                    "flowviz_admin_requests_total",
+                    "Requests to the admin API, /functions and /app, by status.",
+                ),
+                &["status"],
+            )?,
         };
+        registry.register(Box::new(metrics.requests.clone()))?;
         registry.register(Box::new(metrics.swaps.clone()))?;
         registry.register(Box::new(metrics.duration.clone()))?;
         registry.register(Box::new(metrics.reloads.clone()))?;
         for applied in [true, false] {
             metrics.reloads.with_label_values(&[reloaded(applied)]);
         }
+        for status in STATUSES_FROM_START {
+            metrics.requests.with_label_values(&[status.as_str()]);
+        }
         Ok(metrics)
+    }
+
+    pub fn request(&self, status: StatusCode) {
+        self.requests.with_label_values(&[status.as_str()]).inc();
     }
 
     /// A function's series are there from now on.
