@@ -50,7 +50,8 @@ javascript_tools() {
     rm -rf "$tools"
     mkdir -p "$tools"
     cp "$wanted/package.json" "$wanted/package-lock.json" "$tools"
-    npm ci --prefix "$tools" --loglevel=error --no-audit --no-fund
+    # In it: npm does not see through a `target` that is a link.
+    (cd -P "$tools" && npm ci --loglevel=error --no-audit --no-fund)
     cp "$wanted/package-lock.json" "$tools/installed.json"
 }
 tools() {
