@@ -203,8 +203,12 @@ fn faults_of_the_manifest() -> Result<()> {
             ],
         ),
         (
-            with("key_value_stores = [\"default\"]"),
-            &["spin.toml:10: ", "key_value_stores", "fix: remove it"],
+            with("key_value_stores = [\"mine\"]"),
+            &[
+                "spin.toml:10: ",
+                "there is no store `mine`",
+                "write `key_value_stores = [\"default\"]`",
+            ],
         ),
         (
             with("[component.odd.tool.flowviz]\ntimeout = \"2 parsecs\""),
