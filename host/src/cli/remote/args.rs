@@ -1,5 +1,6 @@
 //! Which host, and how its answers are shown: the flags that all of these commands have.
 
+use std::io::{ErrorKind, Write as _};
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -43,12 +44,16 @@ impl RemoteArgs {
         answer: &[u8],
         words: impl FnOnce(&T) -> String,
     ) -> Result<ExitCode> {
-        if self.json {
-            println!("{}", String::from_utf8_lossy(answer));
+        let text = if self.json {
+            String::from_utf8_lossy(answer).into_owned()
         } else {
-            println!("{}", words(&serde_json::from_slice(answer)?));
+            words(&serde_json::from_slice(answer)?)
+        };
+        match writeln!(std::io::stdout().lock(), "{text}") {
+            // Whoever reads it has seen enough: `| head`.
+            Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.into()),
+            _ => Ok(ExitCode::SUCCESS),
         }
-        Ok(ExitCode::SUCCESS)
     }
 }
 
