@@ -41,6 +41,7 @@ pub struct Host {
     pub address: SocketAddr,
     pub admin: SocketAddr,
     _files: Option<TempDir>,
+    _state: TempDir,
 }
 
 /// What `/metrics` said.
@@ -87,6 +88,11 @@ impl Host {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped());
+        // Hosts of the repository's own manifest would share what is beside it.
+        let state = TempDir::new()?;
+        if options.manifest == root().join("spin.toml") {
+            command.env("FLOWVIZ_STATE_DIR", state.path().join("state"));
+        }
         if let Some(dir) = &options.cache_dir {
             command.arg("--cache-dir").arg(dir);
         }
@@ -114,6 +120,7 @@ impl Host {
             address: SocketAddr::from(([127, 0, 0, 1], 0)),
             admin: SocketAddr::from(([127, 0, 0, 1], 0)),
             _files: None,
+            _state: state,
         };
         match receive.recv_timeout(PATIENCE) {
             Ok((address, admin)) => {
