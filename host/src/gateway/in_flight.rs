@@ -240,7 +240,7 @@ impl InFlight {
 
     fn settle(&mut self, reason: Option<Reason>) {
         self.settled = true;
-        if let (Some(reason), Some(observation)) = (reason, &self.observation) {
+        if let (Some(reason), Some(observation)) = (reason, &mut self.observation) {
             observation.failed(reason);
         }
         debug!(

@@ -232,7 +232,7 @@ impl Arrival {
 // === impl Unread ===
 
 impl Unread {
-    fn refuse(self, observation: Observation) -> Response<Body> {
+    fn refuse(self, mut observation: Observation) -> Response<Body> {
         let (reason, problem) = match self {
             Self::TooLarge(limit) => (None, Problem::BodyTooLarge(limit)),
             Self::Interrupted => (Some(Reason::ClientDisconnect), Problem::INTERRUPTED),

@@ -96,6 +96,7 @@ pub struct Observation {
     method: usize,
     started: Instant,
     status: u16,
+    failure: Option<Reason>,
 }
 
 /// The methods with a series of their own, by index. The last one stands for all others.
@@ -221,6 +222,7 @@ impl RouteMetrics {
             method: method_index(method),
             started,
             status: CLIENT_CLOSED_REQUEST,
+            failure: None,
         }
     }
 
@@ -280,23 +282,29 @@ impl Observation {
         self.status = status.as_u16();
     }
 
-    /// Counts a failure by its reason. The request itself is counted when the observation ends.
-    pub fn failed(&self, reason: Reason) {
-        if let Some(counter) = self.route.errors.get(reason as usize) {
-            counter.inc();
-        }
+    /// The request failed; the first reason is the cause.
+    pub fn failed(&mut self, reason: Reason) {
+        self.failure.get_or_insert(reason);
     }
 }
 
+/// In the order that keeps a scrape true, which reads the families by name: whoever sees an error or the request's end sees
+/// the request too.
 impl Drop for Observation {
     fn drop(&mut self) {
-        self.route.in_flight.dec();
         self.route.count(self.method, self.status, 1);
         if let Some(method) = self.route.method(self.method) {
             method
                 .duration
                 .observe(self.started.elapsed().as_secs_f64());
         }
+        let counter = self
+            .failure
+            .and_then(|reason| self.route.errors.get(reason as usize));
+        if let Some(counter) = counter {
+            counter.inc();
+        }
+        self.route.in_flight.dec();
     }
 }
 
@@ -346,7 +354,7 @@ mod tests {
         let red = RedMetrics::register(&registry).unwrap();
         let route = red.for_route("lots", "/api/lots", &[]).unwrap();
         let method = Method::from_bytes(b"BREW").unwrap();
-        let request = route.observe(&method, Instant::now());
+        let mut request = route.observe(&method, Instant::now());
         request.failed(Reason::ClientDisconnect);
         drop(request);
         let text = text(&registry);
