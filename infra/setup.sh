@@ -29,6 +29,10 @@ need jq jq
 need postgresql '/usr/lib/postgresql/*/bin/postgres'
 need pgbouncer /usr/sbin/pgbouncer
 need prometheus prometheus
+need prometheus-alertmanager prometheus-alertmanager
+need prometheus-node-exporter prometheus-node-exporter
+need prometheus-postgres-exporter prometheus-postgres-exporter
+need docker-compose docker-compose
 need nodejs node
 need npm npm
 python3 -m ensurepip --version >/dev/null 2>&1 || missing+=(python3-venv)
@@ -89,7 +93,7 @@ trap cleanup EXIT
 if [ -d /run/systemd/system ]; then
     for package in "${missing[@]}"; do
         case "$package" in
-        postgresql | pgbouncer | prometheus) "${as_root[@]}" systemctl disable --quiet "$package" || true ;;
+        postgresql | pgbouncer | prometheus*) "${as_root[@]}" systemctl disable --quiet "$package" || true ;;
         esac
     done
 fi
