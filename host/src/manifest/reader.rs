@@ -159,6 +159,18 @@ fn read_application(mut section: Section<'_>, variables: &Variables, app: &mut A
         app.settings.pgbouncer = pgbouncer
             .and_then(|item| variables.fill_in(&item, item.text()?))
             .filter(|address| !address.expose().is_empty());
+        let audit_every = settings.take("audit_every");
+        app.settings.audit_every = audit_every
+            .as_ref()
+            .and_then(super::settings::read_audit_every);
+        if let Some(item) = &audit_every
+            && app.settings.database.is_none()
+        {
+            item.error(
+                "there is no `database` whose audit trail could be checked",
+                "add `database`, or remove `audit_every`",
+            );
+        }
         let origins = settings.take("cors_origins");
         app.settings.cors_origins = origins.and_then(|item| read_origins(&item, variables));
         app.settings.identity = settings
