@@ -25,7 +25,7 @@ pub struct AuditWatch {
 impl AuditWatch {
     /// For ever.
     pub async fn watch(self) {
-        let mut ticks = interval_at(Instant::now() + FIRST_AFTER, self.every);
+        let mut ticks = interval_at(Instant::now() + FIRST_AFTER.min(self.every), self.every);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut noted = Noted::default();
         let mut held = true;

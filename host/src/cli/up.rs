@@ -18,6 +18,7 @@ use tracing::{info, warn};
 use super::admin_token::AdminTokenArgs;
 use super::app::AppArgs;
 use super::build;
+use super::control::Control;
 use crate::admin::{Admin, AdminToken, PoolerWatch, Readiness};
 use crate::audit::AuditWatch;
 use crate::capabilities::KeyValueFile;
@@ -178,7 +179,7 @@ impl Up {
         let listener = bind(self.listen, "--listen").await?;
         let admin_listener = bind(self.admin_listen, "--admin-listen").await?;
 
-        let control = control()?;
+        let control = Control::start()?;
         let telemetry = Arc::new(Telemetry::new()?);
         telemetry.register(logger.dropped()?)?;
         let pooler = pooler_watch(&app, &telemetry)?;
@@ -227,7 +228,7 @@ impl Up {
             token,
             max_component_size: self.max_component_size,
         };
-        let admin = control.spawn(admin.serve(admin_listener));
+        control.spawn(admin.serve(admin_listener));
 
         let shutdown = first_signal(readiness)?;
         let drain_timeout = Duration::from_secs(self.drain_timeout);
@@ -238,8 +239,7 @@ impl Up {
             drain_timeout,
         };
         let drained = server.serve(shutdown).await;
-        admin.abort();
-        control.shutdown_background();
+        drop(control);
         match drained {
             Drain::Complete => {
                 info!("every request was answered");
@@ -276,19 +276,8 @@ fn size(text: &str) -> Result<u64, &'static str> {
     parse_size(text).ok_or("a number and a unit, for example 64MiB")
 }
 
-/// A runtime of its own for the admin listener, deploying and checking. What blocks there, on the disk for one, takes no thread from the
-/// requests: the threads that serve stay the same ones, whose allocations stay in the same arenas.
-fn control() -> Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .thread_name("control")
-        .enable_all()
-        .build()
-        .context("the threads of the admin listener can't be started")
-}
-
 /// SIGHUP: the manifest is read again. The outcome is logged.
-fn reload_on_hangup(control: &tokio::runtime::Runtime, deployer: Arc<Deployer>) -> Result<()> {
+fn reload_on_hangup(control: &Control, deployer: Arc<Deployer>) -> Result<()> {
     let mut hangup = signal(SignalKind::hangup())?;
     control.spawn(async move {
         while hangup.recv().await.is_some() {

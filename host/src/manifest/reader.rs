@@ -154,6 +154,7 @@ fn read_application(mut section: Section<'_>, variables: &Variables, app: &mut A
         .and_then(|mut tool| tool.table("flowviz"))
     {
         let database = settings.take("database");
+        let has_database = database.is_some();
         app.settings.database = database.and_then(|item| variables.fill_in(&item, item.text()?));
         let pgbouncer = settings.take("pgbouncer");
         app.settings.pgbouncer = pgbouncer
@@ -164,7 +165,7 @@ fn read_application(mut section: Section<'_>, variables: &Variables, app: &mut A
             .as_ref()
             .and_then(super::settings::read_audit_every);
         if let Some(item) = &audit_every
-            && app.settings.database.is_none()
+            && !has_database
         {
             item.error(
                 "there is no `database` whose audit trail could be checked",
