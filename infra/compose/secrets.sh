@@ -14,11 +14,14 @@ dir=${1:-$here/secrets}
 
 write() { # name, content: whole or not at all
     printf '%s\n' "$2" >"$dir/.new"
-    chmod 0444 "$dir/.new"
+    chmod 0644 "$dir/.new"
     mv -f "$dir/.new" "$dir/$1"
 }
 random() { # name: 256 bits, in digits that need no quotes in SQL, addresses or configuration files
     [ -s "$dir/$1" ] || write "$1" "$(od -An -v -N32 -tx1 /dev/urandom | tr -d ' \n')"
+}
+optional() { # name: empty until a person fills it
+    [ -e "$dir/$1" ] || install -m 0644 /dev/null "$dir/$1"
 }
 password() { # name
     local text
@@ -36,6 +39,8 @@ chmod 0700 "$dir"
 # PostgreSQL's superuser and roles; the users of PgBouncer's console.
 for name in postgres flowviz flowviz_app flowviz_monitor flowviz_stats flowviz_admin; do random "${name}_password"; done
 for name in jwt_secret admin_token grafana_admin_password grafana_secret_key; do random "$name"; done
+# For notifications: Slack's webhook, the mail account's password. Empty: none are sent that way.
+for name in slack_url smtp_password; do optional "$name"; done
 
 owner=$(password flowviz_password)
 app=$(password flowviz_app_password)
