@@ -1,0 +1,207 @@
+"""What pages are made of: panels, each with a title, what it tells, a unit and its queries.
+
+Plain dictionaries in Grafana's classic JSON model, complete enough for the types of its plugins (see ../schema).
+"""
+
+from string import ascii_uppercase
+
+DATASOURCE = {"type": "prometheus", "uid": "${datasource}"}
+
+# The objectives, as in observability/prometheus/rules.
+AVAILABILITY = 0.995
+FAST_ENOUGH = 0.99
+SLOW_SECONDS = 0.5
+VERY_SLOW_SECONDS = 1
+
+_FUNCTION_PAGE = "/d/flowviz-function?${datasource:queryparam}&${__url_time_range}&var-function="
+
+
+def _function_link(where):
+    return {"title": "Open the function", "url": f"{_FUNCTION_PAGE}${{{where}}}", "targetBlank": False}
+
+
+def query(expr, legend="", now=False):
+    """`now` asks for the present value alone; else for the range that the page shows."""
+    return {
+        "datasource": DATASOURCE,
+        "editorMode": "code",
+        "expr": expr,
+        "format": "time_series",
+        "instant": now,
+        "range": not now,
+        "legendFormat": legend,
+    }
+
+
+def rising(warning, critical):
+    """Thresholds of what is bad when it is high."""
+    return [("green", None), ("orange", warning), ("red", critical)]
+
+
+def falling(critical, good):
+    """Thresholds of what is bad when it is low."""
+    return [("red", None), ("orange", critical), ("green", good)]
+
+
+UP = falling(1, 1)[::2]
+_NONE = [("green", None)]
+
+
+def _panel(kind, title, about, unit, queries, size, options, thresholds=_NONE, custom=None, **defaults):
+    width, height = size
+    field = {
+        "color": {"mode": "thresholds" if kind in ("stat", "state-timeline") else "palette-classic"},
+        "mappings": [],
+        "thresholds": {
+            "mode": "absolute",
+            "steps": [{"color": color, "value": value} for color, value in thresholds],
+        },
+        "unit": unit,
+        **defaults,
+    }
+    if custom is not None:
+        field["custom"] = custom
+    return {
+        "type": kind,
+        "title": title,
+        "description": about,
+        "datasource": DATASOURCE,
+        "gridPos": {"w": width, "h": height},
+        "fieldConfig": {"defaults": field, "overrides": []},
+        "options": options,
+        "targets": [{"refId": ascii_uppercase[at], **each} for at, each in enumerate(queries)],
+    }
+
+
+def graph(
+    title, about, unit, *queries, width=8, height=8, limits=None, stacked=False, bars=False, top=None, by_function=False
+):
+    """Series over time. `limits` are drawn as lines; with `by_function`, a click on a series opens its function."""
+    custom = {
+        "drawStyle": "bars" if bars else "line",
+        "lineWidth": 1,
+        "fillOpacity": 60 if bars else 25 if stacked else 8,
+        "showPoints": "auto",
+        "spanNulls": False,
+        "stacking": {"mode": "normal" if stacked else "none", "group": "A"},
+        "thresholdsStyle": {"mode": "dashed" if limits else "off"},
+    }
+    bounds = {"min": 0} if top is None else {"min": 0, "max": top}
+    links = {"links": [_function_link("__field.labels.function")]} if by_function else {}
+    options = {
+        "legend": {"displayMode": "table", "placement": "bottom", "showLegend": True, "calcs": ["lastNotNull", "max"]},
+        "tooltip": {"mode": "multi", "sort": "desc"},
+    }
+    return _panel(
+        "timeseries", title, about, unit, queries, (width, height), options, limits or _NONE, custom, **bounds, **links
+    )
+
+
+def number(title, about, unit, expr, legend="", width=4, height=4, limits=_NONE, now=False, words=None, decimals=None):
+    """One value, with its way there behind it unless it is asked for `now`. `words` are shown in place of values."""
+    options = {
+        "reduceOptions": {"values": False, "calcs": ["lastNotNull"], "fields": ""},
+        "orientation": "auto",
+        "textMode": "name" if legend.startswith("{{") else "auto",
+        "colorMode": "value",
+        "graphMode": "none" if now else "area",
+        "justifyMode": "auto",
+        "wideLayout": True,
+        "showPercentChange": False,
+        "percentChangeColorMode": "standard",
+    }
+    extra = {} if decimals is None else {"decimals": decimals}
+    if words:
+        extra["mappings"] = _words(words)
+    return _panel("stat", title, about, unit, [query(expr, legend, now)], (width, height), options, limits, **extra)
+
+
+def _words(words):
+    return [
+        {
+            "type": "value",
+            "options": {str(value): {"text": text, "color": color, "index": at}},
+        }
+        for at, (value, text, color) in enumerate(words)
+    ]
+
+
+UP_OR_DOWN = [(1, "up", "green"), (0, "DOWN", "red")]
+
+
+def states(title, about, *queries, words, width=24, height=8):
+    """A line for each series, coloured by its value."""
+    custom = {"fillOpacity": 70, "lineWidth": 0}
+    options = {
+        "mergeValues": True,
+        "showValue": "never",
+        "rowHeight": 0.8,
+        "alignValue": "left",
+        "legend": {"displayMode": "list", "placement": "bottom", "showLegend": True, "calcs": []},
+        "tooltip": {"mode": "single", "sort": "none"},
+    }
+    return _panel(
+        "state-timeline",
+        title,
+        about,
+        "none",
+        queries,
+        (width, height),
+        options,
+        _NONE,
+        custom,
+        mappings=_words(words),
+    )
+
+
+def heat(title, about, unit, buckets, width=8, height=8):
+    """Where the observations of a histogram lie; `buckets` is a rate, summed by `le` alone."""
+    options = {
+        "calculate": False,
+        "cellGap": 1,
+        "cellValues": {"unit": "reqps"},
+        "color": {"mode": "scheme", "scheme": "Oranges", "fill": "orange", "exponent": 0.5, "steps": 64, "reverse": False},
+        "exemplars": {"color": "rgba(255,0,255,0.7)"},
+        "filterValues": {"le": 1e-9},
+        "legend": {"show": True},
+        "rowsFrame": {"layout": "auto"},
+        "showValue": "never",
+        "tooltip": {"mode": "single", "showColorScale": False, "yHistogram": False},
+        "yAxis": {"axisPlacement": "left", "reverse": False, "unit": unit},
+    }
+    custom = {"scaleDistribution": {"type": "linear"}, "hideFrom": {"legend": False, "tooltip": False, "viz": False}}
+    asked = query(buckets, "{{le}}") | {"format": "heatmap"}
+    return _panel("heatmap", title, about, unit, [asked], (width, height), options, custom=custom)
+
+
+def table(title, about, unit, expr, columns, width=12, height=8, value=None):
+    """The present series as rows: `columns` are labels, in order. `value` names the last column; without it, it isn't shown."""
+    shown = [*columns, *(["Value"] if value else [])]
+    labelled = query(expr, now=True) | {"format": "table"}
+    options = {
+        "frameIndex": 0,
+        "showHeader": True,
+        "cellHeight": "sm",
+        "footer": {"show": False, "reducer": [], "countRows": False, "fields": []},
+        "sortBy": [{"displayName": value, "desc": True}] if value else [],
+    }
+    custom = {"align": "auto", "cellOptions": {"type": "auto"}, "inspect": False}
+    panel = _panel("table", title, about, unit, [labelled], (width, height), options, custom=custom)
+    # By name: Grafana also gives the time, and an exporter's own labels, which nobody asked for.
+    panel["transformations"] = [
+        {"id": "filterFieldsByName", "options": {"include": {"names": shown}}},
+        {
+            "id": "organize",
+            "options": {
+                "excludeByName": {},
+                "indexByName": {name: at for at, name in enumerate(shown)},
+                "renameByName": {"Value": value} if value else {},
+            },
+        },
+    ]
+    if "function" in columns:
+        link = {"id": "links", "value": [_function_link("__value.raw")]}
+        panel["fieldConfig"]["overrides"] = [
+            {"matcher": {"id": "byName", "options": "function"}, "properties": [link]}
+        ]
+    return panel
