@@ -51,6 +51,10 @@ unit: ## Unit tests, and the local stack's own
 openapi: ## Write the API's description anew, after a change of the API
 	FLOWVIZ_WRITE_OPENAPI=1 $(CARGO) test -q -p flowviz-tests --test openapi committed
 
+.PHONY: dashboards
+dashboards: ## Write Grafana's dashboards anew, after a change in observability/grafana/generate
+	python3 observability/grafana/generate
+
 query-plans: ## Write docs/query-plans.md anew, from a database with a million lots
 	FLOWVIZ_WRITE_PLANS=1 FLOWVIZ_PLANS_LOTS=1000000 $(CARGO) test -q -p flowviz-tests --test query_plans
 

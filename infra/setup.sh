@@ -48,8 +48,8 @@ python_tools() { # name, requirements
     "$tools/bin/pip" install --quiet --disable-pip-version-check --requirement "$wanted"
     cp "$wanted" "$tools/installed.txt"
 }
-javascript_tools() {
-    local tools=target/tools/javascript wanted=tests/components/javascript
+javascript_tools() { # name, folder of package.json and package-lock.json
+    local tools=target/tools/$1 wanted=$2
     cmp -s "$wanted/package-lock.json" "$tools/installed.json" && return
     echo "installing what $wanted/package-lock.json names into $tools"
     rm -rf "$tools"
@@ -63,7 +63,8 @@ tools() {
     python_tools schemathesis tests/schemathesis.txt
     python_tools python tests/components/python/requirements.txt
     python_tools compose infra/compose/linters.txt
-    javascript_tools
+    javascript_tools javascript tests/components/javascript
+    javascript_tools dashboards observability/grafana/schema
 }
 if [ ${#missing[@]} -eq 0 ]; then
     tools

@@ -52,7 +52,6 @@ def labels_of(name, label, metric, about, everything):
         "type": "query",
         "datasource": DATASOURCE,
         "query": {"query": query, "refId": name},
-        "definition": query,
         "regex": "",
         "refresh": 2,
         "sort": 1,
@@ -60,7 +59,7 @@ def labels_of(name, label, metric, about, everything):
         "includeAll": everything,
         # All as a pattern: a list of two hundred names makes a long query.
         **({"allValue": ".+"} if everything else {}),
-        "current": chosen if everything else {},
+        **({"current": chosen} if everything else {}),
         "options": [],
         "hide": 0,
         "skipUrlSync": False,
