@@ -43,7 +43,7 @@ at_a_glance = row(
         "max(flowviz_active_operators)",
         width=3,
     ),
-    number("Runs under way", "Production runs under way.", "short", "max(flowviz_production_runs_active)", width=3),
+    number("Runs under way", "Production runs that were started and neither completed nor cancelled.", "short", "max(flowviz_production_runs_active)", width=3),
     number(
         "Offline items",
         "What devices still had to send when they last synchronised. OfflineQueueGrowing fires on it.",
@@ -180,7 +180,7 @@ traceability = row(
     ),
     heat(
         "Traceability queries",
-        "How many took how long.",
+        "How many traceability queries took how long.",
         "s",
         f"sum by (le) (rate({TRACEABILITY}_bucket[$__rate_interval]))",
     ),

@@ -158,7 +158,7 @@ pgbouncer = row(
     ),
     graph(
         "Longest wait",
-        "Of the clients that wait now.",
+        "How long the client at the head of PgBouncer's queue has waited. After 5 s (query_wait_timeout) it is turned away.",
         "s",
         query(f"max by (database) (pgbouncer_pools_client_maxwait_seconds{POOLED})", "{{database}}"),
         limits=rising(SLOW_SECONDS, VERY_SLOW_SECONDS),
@@ -193,7 +193,7 @@ pgbouncer = row(
     ),
     graph(
         "Statements and transactions",
-        "A second.",
+        "How many PgBouncer passes on in a second. About one statement for each transaction: functions rarely open longer ones.",
         "short",
         query(stats("queries_pooled"), "{{database}} statements"),
         query(stats("sql_transactions_pooled"), "{{database}} transactions"),
@@ -235,7 +235,7 @@ server = row(
     ),
     graph(
         "Locks",
-        "Held and awaited, by mode.",
+        "Locks held and awaited in PostgreSQL, by mode. Many exclusive ones while few requests end: something blocks the others.",
         "short",
         query("sum by (mode) (pg_locks_count) > 0", "{{mode}}"),
         stacked=True,

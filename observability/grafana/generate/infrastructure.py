@@ -217,13 +217,13 @@ process = row(
     "The host's process",
     number(
         "Up for",
-        "Since the process started.",
+        "Time since the host's process started.",
         "s",
         f"time() - max(process_start_time_seconds{HOST})",
         now=True,
         limits=[("orange", None), ("green", 600)],
     ),
-    number("Version", "Of the host.", "none", "max by (version) (flowviz_build_info)", "{{version}}", now=True),
+    number("Version", "The version of the host that runs.", "none", "max by (version) (flowviz_build_info)", "{{version}}", now=True),
     number(
         "Started",
         "Times within the page's time, beyond the first. More than was deployed: it died.",
@@ -250,7 +250,7 @@ process = row(
         now=True,
         decimals=0,
     ),
-    number("Threads", "Of the process.", "short", f"max(process_threads{HOST})"),
+    number("Threads", "Threads of the host's process.", "short", f"max(process_threads{HOST})"),
     graph(
         "CPU",
         "Cores that the host keeps busy, and the functions' part of them.",
