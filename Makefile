@@ -1,5 +1,6 @@
 # Two commands: `make up` runs everything here, `make test` checks everything that CI checks.
-# Ports are changed by FLOWVIZ_PORT, FLOWVIZ_ADMIN_PORT, FLOWVIZ_PGBOUNCER_PORT, FLOWVIZ_POSTGRES_PORT, FLOWVIZ_PROMETHEUS_PORT.
+# Ports are changed by FLOWVIZ_PORT, FLOWVIZ_ADMIN_PORT, FLOWVIZ_PGBOUNCER_PORT, FLOWVIZ_POSTGRES_PORT, FLOWVIZ_PROMETHEUS_PORT,
+# FLOWVIZ_ALERTMANAGER_PORT, FLOWVIZ_NODE_EXPORTER_PORT, FLOWVIZ_POSTGRES_EXPORTER_PORT.
 
 CARGO ?= cargo
 # Where a build cache may be kept between checkouts: used if it exists, never needed.

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the build, the local stack and the tests need and this machine doesn't have: the wasm target, Debian packages, and, for
-# the tests alone, into target/tools: from PyPI Schemathesis and what makes components of Python, from npm what makes them of JavaScript.
+# the tests alone, into target/tools: from PyPI Schemathesis, what makes components of Python and what checks compose.yaml, from npm what
+# makes components of JavaScript.
 # Says what it is about to install. Does nothing, quickly, when nothing is missing.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -61,6 +62,7 @@ javascript_tools() {
 tools() {
     python_tools schemathesis tests/schemathesis.txt
     python_tools python tests/components/python/requirements.txt
+    python_tools compose infra/compose/linters.txt
     javascript_tools
 }
 if [ ${#missing[@]} -eq 0 ]; then

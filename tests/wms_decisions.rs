@@ -171,6 +171,9 @@ async fn a_decision_says_all_that_it_must() -> Result<()> {
         events.map(|event| event["entity_id"].clone()).collect()
     };
     assert_eq!(of("decision.overridden"), overrides);
+    let metrics = wms.host.metrics().await?;
+    let counted = metrics.get(r#"flowviz_ccp_overrides_total{gate_number="7"}"#);
+    assert_eq!(counted, Some(overrides.len() as f64));
     let (decisions, _) = operator.pages("/api/qc-decisions?limit=7").await?;
     assert_eq!(
         of("decision.recorded").len(),

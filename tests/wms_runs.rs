@@ -143,6 +143,12 @@ async fn a_run_starts_and_ends_and_there_is_no_way_back() -> Result<()> {
         ["body.production_run_id unknown_reference"]
     );
 
+    let finished = async |status: &str| -> Result<f64> {
+        let labels = [("status", status)];
+        let metrics = wms.host.metrics().await?;
+        Ok(metrics.sum("flowviz_production_runs_finished_total", &labels))
+    };
+    assert_eq!(finished("COMPLETED").await?, 0.0);
     // It ends once, whichever way.
     for (run, first) in [(&run, "COMPLETED"), (&by_manager, "CANCELLED")] {
         let ended = operator
@@ -166,6 +172,9 @@ async fn a_run_starts_and_ends_and_there_is_no_way_back() -> Result<()> {
         let delete = operator.ask(Method::DELETE, &path(run), None).await?;
         delete.is_problem(405, "method-not-allowed");
     }
+    // Each is counted once, however often somebody tries.
+    assert_eq!(finished("COMPLETED").await?, 1.0);
+    assert_eq!(finished("CANCELLED").await?, 1.0);
     let completed = operator.get(&path(&run)).await?;
     let summary = &completed.body["summary"];
     assert_eq!(

@@ -6,7 +6,7 @@ use spin_sdk::http::Request;
 use uuid::Uuid;
 use wms::run::{Run, RunStatus};
 use wms::write::{Facts, Write, Written};
-use wms::{Caller, Faults, Form, Name as _, Outcome, Problem, Role, Submission, database};
+use wms::{Caller, Faults, Form, Name as _, Outcome, Problem, Role, Submission, database, metrics};
 
 pub const END: Write = Write {
     route: "PATCH /api/production-runs/:id",
@@ -33,6 +33,10 @@ pub async fn end(request: Request) -> Outcome {
     let submission =
         Submission::read(request, caller, END.route, |form| Draft::read(form, run_id)).await;
     let written: Written<Run, Found> = END.run(caller, submission, None).await?;
+    if written.facts.is_some() {
+        let status = ("status", written.document.status.as_str());
+        metrics::count("flowviz_production_runs_finished_total", &[status], 1.0);
+    }
     Ok(written.reply(StatusCode::OK))
 }
 

@@ -19,6 +19,7 @@ mod fault;
 #[cfg(test)]
 mod tests;
 mod trail;
+mod watch;
 
 use serde::Serialize;
 
@@ -29,6 +30,7 @@ use trail::Trail;
 pub use chain::Hash;
 pub use error::AuditError;
 pub use fault::{Broken, Fault};
+pub use watch::AuditWatch;
 
 /// What is known of the chain from elsewhere.
 #[derive(Clone, Copy, Debug, Default)]

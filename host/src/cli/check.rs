@@ -23,7 +23,13 @@ pub struct Check {
 impl Check {
     #[tokio::main]
     pub async fn run(self) -> Result<()> {
-        logs::init(logs::Format::Human, "warn", true)?;
+        let _logger = logs::Settings {
+            format: logs::Format::Human,
+            level: "warn",
+            access: false,
+            functions: false,
+        }
+        .install()?;
         let app = Arc::new(self.app.load()?);
         for warning in &app.warnings {
             eprintln!("warning: {warning}");

@@ -5,6 +5,7 @@ mod app;
 mod audit;
 mod build;
 mod check;
+mod control;
 mod deploy;
 mod functions;
 mod migrate;

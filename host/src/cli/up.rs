@@ -18,7 +18,9 @@ use tracing::{info, warn};
 use super::admin_token::AdminTokenArgs;
 use super::app::AppArgs;
 use super::build;
+use super::control::Control;
 use crate::admin::{Admin, AdminToken, PoolerWatch, Readiness};
+use crate::audit::AuditWatch;
 use crate::capabilities::KeyValueFile;
 use crate::database::Pools;
 use crate::deploy::{Deployer, Loader, StateDir, Watch, engine_settings};
@@ -108,11 +110,22 @@ pub struct Up {
     #[arg(short, long)]
     quiet: bool,
 
+    /// A line for each request: its id, function, version, status and duration
+    #[arg(
+        long,
+        value_name = "on|off",
+        default_value = "on",
+        env = "FLOWVIZ_ACCESS_LOG",
+        action = ArgAction::Set,
+        value_parser = BoolishValueParser::new()
+    )]
+    access_log: bool,
+
     /// The form of log lines
     #[arg(long, value_enum, default_value = "human", env = "FLOWVIZ_LOG_FORMAT")]
     log_format: logs::Format,
 
-    /// error, warn, info, debug (a line for each request) or trace
+    /// error, warn, info, debug or trace, for the host's own lines; RUST_LOG overrides all levels
     #[arg(long, value_name = "LEVEL", default_value = "info")]
     log_level: String,
 
@@ -126,7 +139,13 @@ pub struct Up {
 impl Up {
     #[tokio::main]
     pub async fn run(self) -> Result<ExitCode> {
-        logs::init(self.log_format, &self.log_level, self.quiet)?;
+        let logger = logs::Settings {
+            format: self.log_format,
+            level: &self.log_level,
+            access: self.access_log,
+            functions: !self.quiet,
+        }
+        .install()?;
         if self.build {
             build::run(&self.app.from)?;
         }
@@ -160,8 +179,11 @@ impl Up {
         let listener = bind(self.listen, "--listen").await?;
         let admin_listener = bind(self.admin_listen, "--admin-listen").await?;
 
+        let control = Control::start()?;
         let telemetry = Arc::new(Telemetry::new()?);
+        telemetry.register(logger.dropped()?)?;
         let pooler = pooler_watch(&app, &telemetry)?;
+        let audit = audit_watch(&app, &telemetry);
         let pools = Arc::new(Pools::new(
             app.settings.pool.clone(),
             telemetry.database.clone(),
@@ -177,9 +199,10 @@ impl Up {
         let deployer = Deployer::start(loader, app, state, saved, Box::new(read_app)).await?;
         let gateway = Arc::new(Gateway::new(Arc::clone(deployer.live()), proxies));
         tokio::spawn(Arc::clone(&gateway).sweep());
-        reload_on_hangup(Arc::clone(&deployer))?;
+        reload_on_hangup(&control, Arc::clone(&deployer))?;
         if self.watch {
-            tokio::spawn(Watch::new(Arc::clone(&deployer))?.run());
+            let watch = Watch::new(Arc::clone(&deployer))?;
+            control.spawn(watch.run());
         }
 
         let readiness = Readiness::new(database.as_ref());
@@ -188,6 +211,9 @@ impl Up {
         }
         if let Some(pooler) = pooler {
             tokio::spawn(pooler.watch());
+        }
+        if let Some(audit) = audit {
+            control.spawn(audit.watch());
         }
         info!(
             app = name,
@@ -202,7 +228,7 @@ impl Up {
             token,
             max_component_size: self.max_component_size,
         };
-        let admin = tokio::spawn(admin.serve(admin_listener));
+        control.spawn(admin.serve(admin_listener));
 
         let shutdown = first_signal(readiness)?;
         let drain_timeout = Duration::from_secs(self.drain_timeout);
@@ -213,7 +239,7 @@ impl Up {
             drain_timeout,
         };
         let drained = server.serve(shutdown).await;
-        admin.abort();
+        drop(control);
         match drained {
             Drain::Complete => {
                 info!("every request was answered");
@@ -251,9 +277,9 @@ fn size(text: &str) -> Result<u64, &'static str> {
 }
 
 /// SIGHUP: the manifest is read again. The outcome is logged.
-fn reload_on_hangup(deployer: Arc<Deployer>) -> Result<()> {
+fn reload_on_hangup(control: &Control, deployer: Arc<Deployer>) -> Result<()> {
     let mut hangup = signal(SignalKind::hangup())?;
-    tokio::spawn(async move {
+    control.spawn(async move {
         while hangup.recv().await.is_some() {
             // It is told in the log.
             _ = deployer.reload(false).await;
@@ -285,6 +311,15 @@ fn pooler_watch(app: &App, telemetry: &Telemetry) -> Result<Option<PoolerWatch>>
             "{}: [application.tool.flowviz] pgbouncer",
             app.file.display()
         )
+    })
+}
+
+/// If the manifest says how often.
+fn audit_watch(app: &App, telemetry: &Telemetry) -> Option<AuditWatch> {
+    Some(AuditWatch {
+        every: app.settings.audit_every?,
+        database: app.settings.database.clone()?,
+        metrics: telemetry.audit(),
     })
 }
 

@@ -149,7 +149,15 @@ impl Pool {
                 Err(_) => self.idle().retain(|idle| Some(idle.since) > doubted),
             }
         }
-        self.connector.connect().await
+        self.connect().await
+    }
+
+    async fn connect(&self) -> Result<Server, DatabaseError> {
+        let server = self.connector.connect().await?;
+        if let Some(at) = server.certificate_expires() {
+            self.metrics.certificate_expires(at);
+        }
+        Ok(server)
     }
 
     /// Lets go of the lock before the caller waits for anything.
@@ -201,7 +209,7 @@ impl Pool {
             && busy + idle < self.settings.min_idle
             && let Ok(place) = Arc::clone(&self.places).try_acquire_owned()
         {
-            let connecting = self.connector.connect();
+            let connecting = self.connect();
             match tokio::time::timeout(self.settings.connect_timeout, connecting).await {
                 Ok(Ok(server)) => self.give_back(server),
                 Ok(Err(_)) | Err(_) => return,

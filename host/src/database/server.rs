@@ -243,6 +243,11 @@ impl Server {
         self.message_limit = bytes.min(MAX_MESSAGE_BYTES);
     }
 
+    /// When its certificate ends to be valid, in seconds since 1970; `None` without TLS.
+    pub fn certificate_expires(&self) -> Option<i64> {
+        self.wire.certificate_expires()
+    }
+
     pub fn in_transaction(&self) -> bool {
         matches!(
             self.state,

@@ -127,6 +127,14 @@ impl Wire {
         }
     }
 
+    /// When the server's certificate ends to be valid, in seconds since 1970; `None` without TLS.
+    pub fn certificate_expires(&self) -> Option<i64> {
+        match &self.socket {
+            Socket::Plain(_) => None,
+            Socket::Tls(stream) => pg_tls::expires(stream),
+        }
+    }
+
     pub fn route(&self) -> &Arc<Route> {
         &self.route
     }

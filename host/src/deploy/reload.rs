@@ -161,6 +161,7 @@ fn only_at_start(before: &App, after: &App) -> Result<(), DeployError> {
     let changed: Vec<_> = [
         ("database", before.database != after.database),
         ("pgbouncer", before.pgbouncer != after.pgbouncer),
+        ("audit_every", before.audit_every != after.audit_every),
         ("pool", before.pool != after.pool),
     ]
     .into_iter()

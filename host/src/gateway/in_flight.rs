@@ -8,7 +8,7 @@ use std::time::Instant;
 use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use tokio::time::Sleep;
-use tracing::{debug, warn};
+use tracing::warn;
 use wasmtime_wasi_http::WasiBody;
 
 use super::admission::Place;
@@ -28,7 +28,6 @@ pub struct InFlight {
     function: Arc<LiveFunction>,
     request_id: Arc<str>,
     status: StatusCode,
-    started: Instant,
     /// How it ended is known; otherwise the client left.
     settled: bool,
     /// `None` before an instance has it.
@@ -93,7 +92,6 @@ impl InFlight {
     pub async fn admit(
         function: &Arc<LiveFunction>,
         mut observation: Observation,
-        request_id: Arc<str>,
         started: Instant,
         deadline: Instant,
     ) -> Result<Admitted, Problem> {
@@ -108,11 +106,10 @@ impl InFlight {
             .queue_wait
             .observe(started.elapsed().as_secs_f64());
         let in_flight = Self {
-            observation: Some(observation),
             function: Arc::clone(function),
-            request_id,
+            request_id: Arc::clone(observation.request_id()),
+            observation: Some(observation),
             status: StatusCode::OK,
-            started,
             settled: false,
             call: None,
         };
@@ -126,6 +123,9 @@ impl InFlight {
         place: Place,
     ) -> Result<Response<WasiBody>, Failed> {
         let version = self.function.version();
+        if let Some(observation) = &mut self.observation {
+            observation.served_by(version.series());
+        }
         let request_id = Arc::clone(&self.request_id);
         let call = version.call(request_id, request, place).await?;
         Ok(self.call.insert(call).response().await?)
@@ -243,14 +243,6 @@ impl InFlight {
         if let (Some(reason), Some(observation)) = (reason, &mut self.observation) {
             observation.failed(reason);
         }
-        debug!(
-            function = %self.function.config.id,
-            request_id = %self.request_id,
-            status = self.status.as_u16(),
-            ms = self.started.elapsed().as_secs_f64() * 1e3,
-            failed = reason.map(Reason::as_str),
-            "request"
-        );
     }
 
     /// Why the instance died, if it did.

@@ -20,6 +20,7 @@ use super::problem::Problem;
 use super::rates::{RateLimits, Rated};
 use super::upload::{Limited, Unread, discard, whole};
 use crate::deploy::{Functions, Live, LiveFunction};
+use crate::telemetry::access::Asked;
 use crate::telemetry::red::{Observation, Reason};
 
 /// How often clients that are gone are forgotten.
@@ -36,7 +37,6 @@ pub struct Gateway {
 /// A request that a function takes.
 struct Arrival {
     request: Request<Incoming>,
-    request_id: String,
     client: IpAddr,
     started: Instant,
     observation: Observation,
@@ -80,7 +80,7 @@ impl Gateway {
         open: OpenResponse,
     ) -> Response<Body> {
         let version = request.version();
-        let request_id = headers::request_id(request.headers());
+        let request_id: Arc<str> = headers::request_id(request.headers()).into();
         let id_header = HeaderValue::from_str(&request_id).ok();
         if let Some(id) = &id_header {
             request.headers_mut().insert(REQUEST_ID, id.clone());
@@ -109,24 +109,30 @@ impl Gateway {
         &self,
         functions: &Functions,
         mut request: Request<Incoming>,
-        request_id: String,
+        request_id: Arc<str>,
         peer: SocketAddr,
         local: SocketAddr,
     ) -> Response<Body> {
         let started = Instant::now();
         let method = request.method().clone();
+        let client = self.proxies.client(peer, request.headers());
+        let asked = Asked {
+            request_id,
+            path: request.uri().path().into(),
+            client: Some(client.ip()),
+        };
         let uri = match headers::absolute(&request, local) {
             Ok(uri) => uri,
             Err(fault) => {
-                let none = functions.unmatched().observe(&method, started);
+                let none = functions.unmatched().observe(&method, asked, started);
                 return refuse(none, Problem::BadRequest(fault));
             }
         };
         let Some((route, matched)) = functions.find(uri.path()) else {
-            let none = functions.unmatched().observe(&method, started);
+            let none = functions.unmatched().observe(&method, asked, started);
             return refuse(none, Problem::NotFound);
         };
-        let observation = route.metrics.observe(&method, started);
+        let observation = route.metrics.observe(&method, asked, started);
         let function = &route.function;
         if let Some(cors) = functions.cors()
             && let Some(answer) = cors.preflight(&request, function.allow())
@@ -139,7 +145,6 @@ impl Gateway {
                 Problem::MethodNotAllowed(function.allow().clone()),
             );
         }
-        let client = self.proxies.client(peer, request.headers());
         route
             .headers
             .apply(request.headers_mut(), &uri, &matched, client);
@@ -147,7 +152,6 @@ impl Gateway {
 
         let arrival = Arrival {
             request,
-            request_id,
             client: client.ip(),
             started,
             observation,
@@ -206,13 +210,7 @@ impl Arrival {
             _ => body.boxed_unsync(),
         };
         let request = Request::from_parts(parts, body);
-        let admitted = InFlight::admit(
-            function,
-            self.observation,
-            self.request_id.into(),
-            self.started,
-            deadline,
-        );
+        let admitted = InFlight::admit(function, self.observation, self.started, deadline);
         match admitted.await {
             Ok(admitted) => admitted.run(request, &upload, deadline).await,
             Err(problem) => problem.into_response(),

@@ -17,6 +17,7 @@ use super::headers::{self, REQUEST_ID, SCHEDULED};
 use super::in_flight::InFlight;
 use super::upload::{Upload, whole};
 use crate::deploy::{Live, ScheduledFunction};
+use crate::telemetry::access::Asked;
 
 /// All of them, at work. Dropping it cuts the runs under way.
 #[derive(Debug)]
@@ -142,15 +143,13 @@ async fn run(scheduled: &ScheduledFunction) {
         headers.insert(REQUEST_ID, request_id);
     }
 
-    let observation = scheduled.metrics.observe(&Method::GET, started);
-    let admitted = InFlight::admit(
-        function,
-        observation,
-        Arc::clone(&request_id),
-        started,
-        deadline,
-    )
-    .await;
+    let asked = Asked {
+        request_id: Arc::clone(&request_id),
+        path: scheduled.uri.path().into(),
+        client: None,
+    };
+    let observation = scheduled.metrics.observe(&Method::GET, asked, started);
+    let admitted = InFlight::admit(function, observation, started, deadline).await;
     let response = match admitted {
         Ok(admitted) => admitted.run(request, &Upload::default(), deadline).await,
         Err(problem) => problem.into_response(),

@@ -44,6 +44,8 @@ pub struct AppSettings {
     pub pgbouncer: Option<Secret>,
     /// The origins whose pages may call the functions; `None`: the host has no part in CORS.
     pub cors_origins: Option<AllowedOrigins>,
+    /// How often the audit trail in `database` is checked; `None`: never.
+    pub audit_every: Option<Duration>,
     /// How users are told apart, for rate limits.
     pub identity: Option<Identity>,
     /// The functions' connections to each database.

@@ -154,11 +154,24 @@ fn read_application(mut section: Section<'_>, variables: &Variables, app: &mut A
         .and_then(|mut tool| tool.table("flowviz"))
     {
         let database = settings.take("database");
+        let has_database = database.is_some();
         app.settings.database = database.and_then(|item| variables.fill_in(&item, item.text()?));
         let pgbouncer = settings.take("pgbouncer");
         app.settings.pgbouncer = pgbouncer
             .and_then(|item| variables.fill_in(&item, item.text()?))
             .filter(|address| !address.expose().is_empty());
+        let audit_every = settings.take("audit_every");
+        app.settings.audit_every = audit_every
+            .as_ref()
+            .and_then(super::settings::read_audit_every);
+        if let Some(item) = &audit_every
+            && !has_database
+        {
+            item.error(
+                "there is no `database` whose audit trail could be checked",
+                "add `database`, or remove `audit_every`",
+            );
+        }
         let origins = settings.take("cors_origins");
         app.settings.cors_origins = origins.and_then(|item| read_origins(&item, variables));
         app.settings.identity = settings

@@ -194,6 +194,11 @@ fn read_probe(item: &Item<'_>, methods: Option<&[http::Method]>) -> Option<Strin
     Some(path.to_owned())
 }
 
+/// `audit_every` of the application: as often as a function's `every`.
+pub(super) fn read_audit_every(item: &Item<'_>) -> Option<Duration> {
+    duration(item, &EVERY_RANGE)
+}
+
 fn read_every(item: &Item<'_>, methods: Option<&[http::Method]>) -> Option<Duration> {
     if methods.is_some_and(|methods| !methods.contains(&http::Method::GET)) {
         item.error(

@@ -14,7 +14,8 @@ use super::idle::IdleInstances;
 use super::instance::{Instance, InstanceShared};
 use crate::capabilities::Grants;
 use crate::manifest::{FunctionId, Limits};
-use crate::telemetry::runtime::{FunctionRuntimeMetrics, FunctionVersions, VersionSeries};
+use crate::telemetry::runtime::FunctionRuntimeMetrics;
+use crate::telemetry::versions::{FunctionVersions, VersionSeries};
 
 /// What all instances of a function have in common.
 #[derive(Debug)]
@@ -34,7 +35,7 @@ pub struct FunctionVersion {
     config: Arc<FunctionConfig>,
     idle: Arc<IdleInstances>,
     in_flight: AtomicUsize,
-    series: VersionSeries,
+    series: Arc<VersionSeries>,
 }
 
 /// A request that a version serves, until its guest has nothing left to do.
@@ -73,6 +74,11 @@ impl FunctionVersion {
     /// Requests whose guests haven't ended.
     pub fn in_flight(&self) -> usize {
         self.in_flight.load(Ordering::Acquire)
+    }
+
+    /// Where its requests are counted.
+    pub fn series(&self) -> &Arc<VersionSeries> {
+        &self.series
     }
 
     /// It serves from now on.

@@ -8,6 +8,7 @@
 //! | `flowviz_connection_pool_size` | `pool`, `state` |
 //! | `flowviz_db_pool_waiting` | `pool` |
 //! | `flowviz_db_pool_timeouts_total` | `pool` |
+//! | `flowviz_db_certificate_expiry_timestamp_seconds` | `pool` |
 //!
 //! `pool` is the database's name; pools that share it (other servers, other users) are added up. The gauges are read from the pools
 //! at each scrape, so they can't drift.
@@ -56,6 +57,7 @@ pub struct DatabaseMetrics {
     duration: HistogramVec,
     wait: HistogramVec,
     timeouts: IntCounterVec,
+    certificates: IntGaugeVec,
     pools: PoolGauges,
 }
 
@@ -79,8 +81,10 @@ pub struct Statement {
 /// One pool's handles.
 #[derive(Clone)]
 pub struct PoolMetrics {
+    name: String,
     wait: Histogram,
     timeouts: IntCounter,
+    certificates: IntGaugeVec,
 }
 
 /// What a pool tells at a scrape.
@@ -153,12 +157,20 @@ impl DatabaseMetrics {
                 Opts::new("flowviz_db_pool_timeouts_total", "Statements for which no connection was free in time."),
                 &["pool"],
             )?,
+            certificates: IntGaugeVec::new(
+                Opts::new(
+                    "flowviz_db_certificate_expiry_timestamp_seconds",
+                    "When the certificate that the database's server, or its pooler, showed last ends to be valid; absent without TLS.",
+                ),
+                &["pool"],
+            )?,
             pools: PoolGauges::new()?,
         };
         registry.register(Box::new(metrics.queries.clone()))?;
         registry.register(Box::new(metrics.duration.clone()))?;
         registry.register(Box::new(metrics.wait.clone()))?;
         registry.register(Box::new(metrics.timeouts.clone()))?;
+        registry.register(Box::new(metrics.certificates.clone()))?;
         registry.register(Box::new(metrics.pools.clone()))?;
         Ok(metrics)
     }
@@ -182,6 +194,8 @@ impl DatabaseMetrics {
             load,
         });
         PoolMetrics {
+            name: name.to_owned(),
+            certificates: self.certificates.clone(),
             wait: self.wait.with_label_values(&[name]),
             timeouts: self.timeouts.with_label_values(&[name]),
         }
@@ -238,6 +252,11 @@ impl Drop for Statement {
 impl PoolMetrics {
     pub fn waited(&self, wait: Duration) {
         self.wait.observe(wait.as_secs_f64());
+    }
+
+    /// The server showed a certificate that is valid until then, in seconds since 1970.
+    pub fn certificate_expires(&self, at: i64) {
+        self.certificates.with_label_values(&[&self.name]).set(at);
     }
 
     pub fn timed_out(&self) {

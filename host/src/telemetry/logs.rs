@@ -1,13 +1,25 @@
 //! Log lines on standard error: for people, or one JSON object a line.
+//!
+//! Lines are written by a thread of their own, so that no request ever waits for whoever reads the log. A reader that is too slow
+//! loses lines, which `flowviz_log_lines_dropped_total` counts.
 
-use std::io::IsTerminal;
+use std::io::{BufWriter, IsTerminal};
 
 use anyhow::{Context, Result};
 use clap::ValueEnum;
+use prometheus::core::{Collector, Desc};
+use prometheus::proto::MetricFamily;
+use prometheus::{IntCounter, Opts};
+use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
+
+use super::access;
 
 /// The target of the lines that functions write to their standard output and error.
 pub const FUNCTION_TARGET: &str = "function";
+
+/// Lines that wait to be written. Some seconds' worth at the highest rates; at most some 40 MiB.
+const WAITING_LINES: usize = 128_000;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Format {
@@ -17,28 +29,104 @@ pub enum Format {
     Json,
 }
 
-/// Installs the process's logger. `quiet` leaves out what functions print, as `spin up --quiet` does.
-///
-/// `RUST_LOG` overrides the level, in the syntax of tracing-subscriber's `EnvFilter`.
-pub fn init(format: Format, level: &str, quiet: bool) -> Result<()> {
-    let directives = std::env::var("RUST_LOG").unwrap_or_else(|_| {
-        // The runtime's own spans cost time on every host call; only its warnings are of use to an operator.
-        format!("warn,flowviz={level},{FUNCTION_TARGET}=info")
-    });
-    let mut filter = EnvFilter::try_new(&directives)
-        .with_context(|| format!("RUST_LOG or --log-level: `{directives}` is not a log filter"))?;
-    if quiet {
-        filter = filter.add_directive(format!("{FUNCTION_TARGET}=off").parse()?);
+/// What is logged, and how.
+#[derive(Clone, Debug)]
+pub struct Settings<'a> {
+    pub format: Format,
+    /// Of the host's own lines. `RUST_LOG` overrides the levels, in the syntax of tracing-subscriber's `EnvFilter`.
+    pub level: &'a str,
+    /// A line for each request.
+    pub access: bool,
+    /// What functions print.
+    pub functions: bool,
+}
+
+/// The process's logger. Dropping it writes what still waits.
+#[derive(Debug)]
+pub struct Logger {
+    _writer: WorkerGuard,
+    dropped: ErrorCounter,
+}
+
+/// `flowviz_log_lines_dropped_total`.
+struct Dropped {
+    counter: IntCounter,
+    lines: ErrorCounter,
+}
+
+// === impl Settings ===
+
+impl Settings<'_> {
+    /// Installs the process's logger.
+    pub fn install(&self) -> Result<Logger> {
+        let directives = std::env::var("RUST_LOG").unwrap_or_else(|_| {
+            // The runtime's own spans cost time on every host call; only its warnings are of use to an operator.
+            format!(
+                "warn,flowviz={},{FUNCTION_TARGET}=info,{}=info",
+                self.level,
+                access::TARGET
+            )
+        });
+        let mut filter = EnvFilter::try_new(&directives).with_context(|| {
+            format!("RUST_LOG or --log-level: `{directives}` is not a log filter")
+        })?;
+        for (target, wanted) in [
+            (FUNCTION_TARGET, self.functions),
+            (access::TARGET, self.access),
+        ] {
+            if !wanted {
+                filter = filter.add_directive(format!("{target}=off").parse()?);
+            }
+        }
+        // Many lines in one write.
+        let (writer, guard) = NonBlockingBuilder::default()
+            .lossy(true)
+            .buffered_lines_limit(WAITING_LINES)
+            .thread_name("log")
+            .finish(BufWriter::with_capacity(64 * 1024, std::io::stderr()));
+        let dropped = writer.error_counter();
+        let subscriber = tracing_subscriber::fmt()
+            .with_env_filter(filter)
+            .with_writer(writer);
+        match self.format {
+            Format::Human => subscriber
+                .with_ansi(std::io::stderr().is_terminal())
+                .with_target(false)
+                .init(),
+            Format::Json => subscriber.json().flatten_event(true).init(),
+        }
+        Ok(Logger {
+            _writer: guard,
+            dropped,
+        })
     }
-    let subscriber = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr);
-    match format {
-        Format::Human => subscriber
-            .with_ansi(std::io::stderr().is_terminal())
-            .with_target(false)
-            .init(),
-        Format::Json => subscriber.json().flatten_event(true).init(),
+}
+
+// === impl Logger ===
+
+impl Logger {
+    pub fn dropped(&self) -> prometheus::Result<Box<dyn Collector>> {
+        Ok(Box::new(Dropped {
+            counter: IntCounter::with_opts(Opts::new(
+                "flowviz_log_lines_dropped_total",
+                "Log lines that were lost because whoever reads the log is too slow.",
+            ))?,
+            lines: self.dropped.clone(),
+        }))
     }
-    Ok(())
+}
+
+// === impl Dropped ===
+
+impl Collector for Dropped {
+    fn desc(&self) -> Vec<&Desc> {
+        self.counter.desc()
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        let lines = u64::try_from(self.lines.dropped_lines()).unwrap_or(u64::MAX);
+        self.counter
+            .inc_by(lines.saturating_sub(self.counter.get()));
+        self.counter.collect()
+    }
 }

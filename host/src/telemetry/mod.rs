@@ -3,6 +3,8 @@
 //! Names, labels and units are an interface that dashboards and alerts depend on; `docs/metrics.md` lists them. Handles are resolved
 //! once, when a function is loaded, and never looked up by string while a request runs.
 
+pub mod access;
+pub mod audit;
 pub mod business;
 pub mod database;
 pub mod deploy;
@@ -10,9 +12,12 @@ pub mod logs;
 pub mod pgbouncer;
 pub mod red;
 pub mod runtime;
+pub mod versions;
 
+use prometheus::core::Collector;
 use prometheus::{Encoder, IntGaugeVec, Opts, Registry, TextEncoder};
 
+pub use audit::AuditMetrics;
 pub use business::BusinessMetrics;
 pub use database::DatabaseMetrics;
 pub use deploy::DeployMetrics;
@@ -57,6 +62,16 @@ impl Telemetry {
             deploy: DeployMetrics::register(&registry)?,
             registry,
         })
+    }
+
+    /// Of the audit trail, which not every application has.
+    pub fn audit(&self) -> AuditMetrics {
+        AuditMetrics::new(&self.registry)
+    }
+
+    /// One more family, which others fill.
+    pub fn register(&self, family: Box<dyn Collector>) -> prometheus::Result<()> {
+        self.registry.register(family)
     }
 
     /// Everything, in Prometheus' text format. Its content type is [`prometheus::TEXT_FORMAT`].

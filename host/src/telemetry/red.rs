@@ -17,6 +17,9 @@ use prometheus::{
     Registry,
 };
 
+use super::access::{Asked, Line};
+use super::versions::VersionSeries;
+
 /// Seconds. 0.5 and 1 are edges because the service objectives are stated at them.
 const DURATION_BUCKETS: &[f64] = &[
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
@@ -89,7 +92,7 @@ struct MethodMetrics {
     requests: Vec<OnceLock<IntCounter>>,
 }
 
-/// A request in flight. Dropping it records the request, so that none is forgotten on any way out.
+/// A request in flight. Dropping it counts and logs the request, so that none is forgotten on any way out.
 #[derive(Debug)]
 pub struct Observation {
     route: Arc<RouteMetrics>,
@@ -97,6 +100,9 @@ pub struct Observation {
     started: Instant,
     status: u16,
     failure: Option<Reason>,
+    asked: Asked,
+    /// `None` before one has it.
+    version: Option<Arc<VersionSeries>>,
 }
 
 /// The methods with a series of their own, by index. The last one stands for all others.
@@ -215,7 +221,12 @@ impl RedMetrics {
 
 impl RouteMetrics {
     /// Starts observing a request that arrived at `started`.
-    pub fn observe(self: &Arc<Self>, method: &Method, started: Instant) -> Observation {
+    pub fn observe(
+        self: &Arc<Self>,
+        method: &Method,
+        asked: Asked,
+        started: Instant,
+    ) -> Observation {
         self.in_flight.inc();
         Observation {
             route: Arc::clone(self),
@@ -223,6 +234,8 @@ impl RouteMetrics {
             started,
             status: CLIENT_CLOSED_REQUEST,
             failure: None,
+            asked,
+            version: None,
         }
     }
 
@@ -282,6 +295,15 @@ impl Observation {
         self.status = status.as_u16();
     }
 
+    pub fn request_id(&self) -> &Arc<str> {
+        &self.asked.request_id
+    }
+
+    /// It is this version's to answer.
+    pub fn served_by(&mut self, version: &Arc<VersionSeries>) {
+        self.version = Some(Arc::clone(version));
+    }
+
     /// The request failed; the first reason is the cause.
     pub fn failed(&mut self, reason: Reason) {
         self.failure.get_or_insert(reason);
@@ -292,11 +314,13 @@ impl Observation {
 /// the request too.
 impl Drop for Observation {
     fn drop(&mut self) {
+        let took = self.started.elapsed();
         self.route.count(self.method, self.status, 1);
         if let Some(method) = self.route.method(self.method) {
-            method
-                .duration
-                .observe(self.started.elapsed().as_secs_f64());
+            method.duration.observe(took.as_secs_f64());
+        }
+        if let Some(version) = &self.version {
+            version.observe(self.status >= 500, took);
         }
         let counter = self
             .failure
@@ -305,6 +329,17 @@ impl Drop for Observation {
             counter.inc();
         }
         self.route.in_flight.dec();
+        let line = Line {
+            asked: &self.asked,
+            function: &self.route.function,
+            version: self.version.as_deref().map(VersionSeries::version),
+            route: &self.route.route,
+            method: method_name(self.method),
+            status: self.status,
+            took,
+            reason: self.failure.map(Reason::as_str),
+        };
+        line.log();
     }
 }
 
@@ -324,6 +359,14 @@ mod tests {
     use super::*;
     use crate::telemetry::tests::text;
 
+    fn asked() -> Asked {
+        Asked {
+            request_id: "one".into(),
+            path: "/api/lots".into(),
+            client: None,
+        }
+    }
+
     #[test]
     fn a_request_is_counted_once_when_its_observation_ends() {
         let registry = Registry::new();
@@ -333,7 +376,7 @@ mod tests {
             r#"http_requests_total{function="lots",method="GET",route="/api/lots",status="200"} 0"#
         ));
 
-        let mut request = route.observe(&Method::GET, Instant::now());
+        let mut request = route.observe(&Method::GET, asked(), Instant::now());
         assert!(text(&registry).contains(r#"http_requests_in_flight{function="lots"} 1"#));
         request.status(StatusCode::NOT_FOUND);
         drop(request);
@@ -354,7 +397,7 @@ mod tests {
         let red = RedMetrics::register(&registry).unwrap();
         let route = red.for_route("lots", "/api/lots", &[]).unwrap();
         let method = Method::from_bytes(b"BREW").unwrap();
-        let mut request = route.observe(&method, Instant::now());
+        let mut request = route.observe(&method, asked(), Instant::now());
         request.failed(Reason::ClientDisconnect);
         drop(request);
         let text = text(&registry);

@@ -29,6 +29,14 @@ pub fn server_end_point<S>(stream: &TlsStream<S>) -> Option<Vec<u8>> {
     binding::server_end_point(connection.peer_certificates()?.first()?)
 }
 
+/// When the server's certificate ends to be valid, in seconds since 1970.
+pub fn expires<S>(stream: &TlsStream<S>) -> Option<i64> {
+    let (_, connection) = stream.get_ref();
+    let certificate = connection.peer_certificates()?.first()?;
+    let (_, certificate) = x509_parser::parse_x509_certificate(certificate).ok()?;
+    Some(certificate.validity().not_after.timestamp())
+}
+
 // === impl Connector ===
 
 impl Connector {

@@ -18,7 +18,7 @@ mod verifier;
 
 pub use driver::connect;
 pub use error::{ParameterError, TlsError};
-pub use handshake::{Connector, TlsStream, server_end_point};
+pub use handshake::{Connector, TlsStream, expires, server_end_point};
 pub use parameters::parse;
 pub use request::is_offered;
 pub use roots::Roots;

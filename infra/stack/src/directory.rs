@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! lock  root.crt  secrets/  logs/  postgres/{postgresql.conf,data/}  pgbouncer/{pgbouncer.ini,addresses.ini,userlist.txt}
-//! prometheus/{prometheus.yml,targets/,data/}
+//! prometheus/{prometheus.yml,rules/,targets/,data/}  alertmanager/{alertmanager.yml,templates/,secrets/,data/}  *-exporter/
 //! ```
 
 use std::fs::{self, File, Permissions, TryLockError};

@@ -65,6 +65,12 @@ pub enum Error {
         log: PathBuf,
     },
 
+    #[error("{file} has no `{key}` that could be set")]
+    NoSetting {
+        file: &'static str,
+        key: &'static str,
+    },
+
     #[error("{part} is not running")]
     NotRunning { part: Part },
 

@@ -1,4 +1,4 @@
-//! The local stack: PostgreSQL, PgBouncer and Prometheus as child processes, on loopback, from the files that production uses.
+//! The local stack: PostgreSQL, PgBouncer and what watches them (Prometheus, Alertmanager, exporters) as child processes, on loopback, from the files that production uses.
 //!
 //! What it promises:
 //! - `Stack::start` returns when every part really serves (`SELECT 1` through PgBouncer, Prometheus' `/-/ready`), or one clear error.
@@ -17,6 +17,7 @@
 mod account;
 mod directory;
 mod error;
+mod monitoring;
 mod part;
 mod pgbouncer;
 mod ports;
@@ -24,7 +25,6 @@ mod postgres;
 mod probe;
 mod process;
 mod programs;
-mod prometheus;
 mod secrets;
 mod tls;
 pub mod up;
@@ -34,6 +34,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use error::{Error, Result};
+pub use monitoring::{Monitoring, MonitoringOptions, Notify};
 pub use part::Part;
 pub use ports::{Listener, Ports, claim as claim_port};
 pub use probe::http_get;
@@ -42,11 +43,11 @@ pub use tls::{Authority, SERVER_NAME};
 
 use account::Account;
 use directory::Directory;
+use monitoring::{WatcherPorts, Watching};
 use pgbouncer::Pooler;
 use postgres::{Cluster, Role};
 use process::{Launcher, Process};
 use programs::Programs;
-use prometheus::Monitoring;
 use tls::Tls;
 
 /// How to run a stack. `temporary` and `persistent` give the two usual ones.
@@ -56,7 +57,8 @@ pub struct Options {
     pub dir: Option<PathBuf>,
     pub ports: Ports,
     pub durability: Durability,
-    pub with_prometheus: bool,
+    pub monitoring: Monitoring,
+    pub monitoring_options: MonitoringOptions,
     /// The servers prove who they are, PgBouncer takes no client without TLS, and the URLs ask for all of it.
     pub with_tls: bool,
     pub logins: Logins,
@@ -87,10 +89,9 @@ pub enum Durability {
 #[derive(Debug)]
 pub struct Stack {
     // Dropped from top to bottom: whoever uses a part ends before it, and the directory goes last.
-    prometheus: Option<Process>,
+    watching: Option<Watching>,
     pgbouncer: Option<Process>,
     postgres: Option<Process>,
-    monitoring: Option<Monitoring>,
     pooler: Pooler,
     cluster: Cluster,
     launcher: Launcher,
@@ -106,7 +107,8 @@ impl Options {
             dir: None,
             ports: Ports::default(),
             durability: Durability::Relaxed,
-            with_prometheus: false,
+            monitoring: Monitoring::Nothing,
+            monitoring_options: MonitoringOptions::default(),
             with_tls: false,
             logins: Logins::UserList,
             pgbouncer_settings: Vec::new(),
@@ -119,7 +121,7 @@ impl Options {
         Self {
             dir: Some(dir.into()),
             durability: Durability::Full,
-            with_prometheus: true,
+            monitoring: Monitoring::Everything,
             ..Self::temporary()
         }
     }
@@ -140,7 +142,15 @@ impl Options {
 
     #[must_use]
     pub fn with_prometheus(mut self) -> Self {
-        self.with_prometheus = true;
+        self.monitoring = Monitoring::Prometheus;
+        self
+    }
+
+    /// Prometheus, Alertmanager and the exporters.
+    #[must_use]
+    pub fn with_monitoring(mut self, options: MonitoringOptions) -> Self {
+        self.monitoring = Monitoring::Everything;
+        self.monitoring_options = options;
         self
     }
 
@@ -156,29 +166,26 @@ impl Options {
 impl Stack {
     /// Starts every part and returns when all of them serve.
     pub async fn start(options: Options) -> Result<Self> {
-        let programs = Programs::find(options.with_prometheus)?;
+        let programs = Programs::find(options.monitoring)?;
         let directory = Directory::open(options.dir.as_deref())?;
         postgres::wait_for_predecessor(directory.path()).await;
         // All of them before anything starts.
         let postgres_port = ports::claim(Listener::Postgres, options.ports.postgres)?;
         let pgbouncer_port = ports::claim(Listener::PgBouncer, options.ports.pgbouncer)?;
-        let prometheus_port = match options.with_prometheus {
-            true => Some(ports::claim(
-                Listener::Prometheus,
-                options.ports.prometheus,
-            )?),
-            false => None,
-        };
+        let watcher_ports = WatcherPorts::claim(options.monitoring, &options.ports)?;
 
         let launcher = Launcher::new(Account::unprivileged()?, programs, directory.logs()?)?;
         let secrets = Secrets::open(directory.secrets())?;
 
-        let monitoring = prometheus_port
-            .map(|port| Monitoring::prepare(&directory, &launcher, port))
-            .transpose()?;
         // Prometheus takes longest to get ready and needs nobody: it starts first and is waited for last.
-        let mut prometheus = match (&monitoring, &launcher.programs().prometheus) {
-            (Some(monitoring), Some(program)) => Some(monitoring.launch(&launcher, program)?),
+        let watchers = launcher.programs().watchers.clone();
+        let mut watching = match (watcher_ports, &watchers) {
+            (Some(ports), Some(watchers)) => {
+                let options = &options.monitoring_options;
+                Some(Watching::start(
+                    &directory, &launcher, watchers, ports, options,
+                )?)
+            }
             _ => None,
         };
 
@@ -209,28 +216,30 @@ impl Stack {
         let mut pgbouncer = pooler.start(&launcher).await?;
         pooler.until_serving(&mut pgbouncer).await?;
 
-        if let (Some(monitoring), Some(process)) = (&monitoring, &mut prometheus) {
-            monitoring.until_ready(process).await?;
-        }
-        Ok(Self {
-            prometheus,
+        let mut stack = Self {
+            watching: None,
             pgbouncer: Some(pgbouncer),
             postgres: Some(postgres),
-            monitoring,
             pooler,
             cluster,
             launcher,
             directory,
-        })
+        };
+        if let (Some(watching), Some(watchers)) = (&mut watching, &watchers) {
+            let database = stack.monitor_url();
+            watching.watch_postgres(&stack.directory, &stack.launcher, watchers, &database)?;
+            watching.until_ready().await?;
+        }
+        stack.watching = watching;
+        Ok(stack)
     }
 
     /// Ends every part in order and waits for each.
     pub async fn stop(mut self) {
-        let parts = [
-            self.prometheus.take(),
-            self.pgbouncer.take(),
-            self.postgres.take(),
-        ];
+        if let Some(watching) = self.watching.take() {
+            watching.stop().await;
+        }
+        let parts = [self.pgbouncer.take(), self.postgres.take()];
         for process in parts.into_iter().flatten() {
             process.stop().await;
         }
@@ -278,14 +287,18 @@ impl Stack {
 
     /// `http://127.0.0.1:port`, if the stack runs Prometheus.
     pub fn prometheus_url(&self) -> Option<String> {
-        let monitoring = self.monitoring.as_ref()?;
-        Some(format!("http://{}", monitoring.address()))
+        self.watching.as_ref().map(Watching::prometheus_url)
+    }
+
+    /// `http://127.0.0.1:port`, if the stack runs Alertmanager.
+    pub fn alertmanager_url(&self) -> Option<String> {
+        self.watching.as_ref()?.alertmanager_url()
     }
 
     /// Makes Prometheus scrape a host's admin listener as the job `functions`, in place of the one before.
     pub fn scrape_host(&self, admin: SocketAddr) -> Result<()> {
         let part = Part::Prometheus;
-        self.monitoring
+        self.watching
             .as_ref()
             .ok_or(Error::NotRunning { part })?
             .scrape_host(admin)
@@ -301,22 +314,19 @@ impl Stack {
         let process = match part {
             Part::Postgres => &self.postgres,
             Part::PgBouncer => &self.pgbouncer,
-            Part::Prometheus => &self.prometheus,
             Part::Host => &None,
+            watcher => return self.watching.as_ref()?.pid(watcher),
         };
         process.as_ref().map(Process::pid)
     }
 
     /// An error if a part that should be running has ended by itself.
     pub fn check(&mut self) -> Result<()> {
-        [
-            &mut self.postgres,
-            &mut self.pgbouncer,
-            &mut self.prometheus,
-        ]
-        .into_iter()
-        .flatten()
-        .try_for_each(Process::check)
+        [&mut self.postgres, &mut self.pgbouncer]
+            .into_iter()
+            .flatten()
+            .try_for_each(Process::check)?;
+        self.watching.as_mut().map_or(Ok(()), Watching::check)
     }
 
     /// A part is gone without a word, as after a crash (SIGKILL), until it is started again.
@@ -324,8 +334,13 @@ impl Stack {
         let process = match part {
             Part::Postgres => self.postgres.take(),
             Part::PgBouncer => self.pgbouncer.take(),
-            Part::Prometheus => self.prometheus.take(),
             Part::Host => None,
+            watcher => {
+                if let Some(watching) = &mut self.watching {
+                    watching.kill(watcher);
+                }
+                None
+            }
         };
         if let Some(mut process) = process {
             process.kill();

@@ -10,6 +10,9 @@ pub enum Part {
     Postgres,
     PgBouncer,
     Prometheus,
+    Alertmanager,
+    NodeExporter,
+    PostgresExporter,
     /// The FlowViz host: started by `flowviz-stack up`, not by the library's `Stack`.
     Host,
 }
@@ -20,6 +23,9 @@ impl Part {
             Self::Postgres => "postgres.log",
             Self::PgBouncer => "pgbouncer.log",
             Self::Prometheus => "prometheus.log",
+            Self::Alertmanager => "alertmanager.log",
+            Self::NodeExporter => "node-exporter.log",
+            Self::PostgresExporter => "postgres-exporter.log",
             Self::Host => "flowviz.log",
         }
     }
@@ -31,7 +37,11 @@ impl Part {
             Self::Postgres => Signal::INT,
             // Ends when no transaction runs. From 1.23 on SIGTERM waits for clients to leave, which pooled ones never do.
             Self::PgBouncer => Signal::INT,
-            Self::Prometheus | Self::Host => Signal::TERM,
+            Self::Prometheus
+            | Self::Alertmanager
+            | Self::NodeExporter
+            | Self::PostgresExporter
+            | Self::Host => Signal::TERM,
         }
     }
 
@@ -41,7 +51,11 @@ impl Part {
             Self::Postgres => "INT",
             // It keeps nothing that could be lost, and no other signal means "now" in every version.
             Self::PgBouncer => "KILL",
-            Self::Prometheus | Self::Host => "TERM",
+            Self::Prometheus
+            | Self::Alertmanager
+            | Self::NodeExporter
+            | Self::PostgresExporter
+            | Self::Host => "TERM",
         }
     }
 
@@ -50,7 +64,8 @@ impl Part {
         match self {
             Self::Postgres => Duration::from_secs(20),
             Self::PgBouncer => Duration::from_secs(3),
-            Self::Prometheus => Duration::from_secs(10),
+            Self::Prometheus | Self::Alertmanager => Duration::from_secs(10),
+            Self::NodeExporter | Self::PostgresExporter => Duration::from_secs(3),
             Self::Host => Duration::from_secs(60),
         }
     }
@@ -68,6 +83,9 @@ impl fmt::Display for Part {
             Self::Postgres => "PostgreSQL",
             Self::PgBouncer => "PgBouncer",
             Self::Prometheus => "Prometheus",
+            Self::Alertmanager => "Alertmanager",
+            Self::NodeExporter => "node_exporter",
+            Self::PostgresExporter => "postgres_exporter",
             Self::Host => "the FlowViz host",
         })
     }

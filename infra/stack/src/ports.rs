@@ -17,6 +17,9 @@ pub enum Listener {
     Postgres,
     PgBouncer,
     Prometheus,
+    Alertmanager,
+    NodeExporter,
+    PostgresExporter,
     /// Where the host serves the functions.
     Functions,
     /// Where the host serves /metrics and the like.
@@ -29,6 +32,9 @@ pub struct Ports {
     pub postgres: Option<u16>,
     pub pgbouncer: Option<u16>,
     pub prometheus: Option<u16>,
+    pub alertmanager: Option<u16>,
+    pub node_exporter: Option<u16>,
+    pub postgres_exporter: Option<u16>,
 }
 
 /// The port to use for `listener`, known to be free a moment ago.
@@ -60,6 +66,9 @@ impl Listener {
             Self::Postgres => "FLOWVIZ_POSTGRES_PORT",
             Self::PgBouncer => "FLOWVIZ_PGBOUNCER_PORT",
             Self::Prometheus => "FLOWVIZ_PROMETHEUS_PORT",
+            Self::Alertmanager => "FLOWVIZ_ALERTMANAGER_PORT",
+            Self::NodeExporter => "FLOWVIZ_NODE_EXPORTER_PORT",
+            Self::PostgresExporter => "FLOWVIZ_POSTGRES_EXPORTER_PORT",
             Self::Functions => "FLOWVIZ_PORT",
             Self::Admin => "FLOWVIZ_ADMIN_PORT",
         }
@@ -72,6 +81,9 @@ impl fmt::Display for Listener {
             Self::Postgres => "PostgreSQL",
             Self::PgBouncer => "PgBouncer",
             Self::Prometheus => "Prometheus",
+            Self::Alertmanager => "Alertmanager",
+            Self::NodeExporter => "node_exporter",
+            Self::PostgresExporter => "postgres_exporter",
             Self::Functions => "the functions",
             Self::Admin => "the host's admin listener",
         })

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
+use crate::monitoring::Monitoring;
 
 /// Found programs; made once, so that a missing package is known before anything starts.
 #[derive(Debug, Clone)]
@@ -10,24 +11,60 @@ pub(crate) struct Programs {
     pub initdb: PathBuf,
     pub postgres: PathBuf,
     pub pgbouncer: PathBuf,
-    pub prometheus: Option<PathBuf>,
+    pub watchers: Option<Watchers>,
     /// util-linux: changes the user and sets the signal that a child gets when its parent dies.
     pub setpriv: PathBuf,
     /// util-linux: raises the limit on open files.
     pub prlimit: PathBuf,
 }
 
+/// What watches.
+#[derive(Debug, Clone)]
+pub(crate) struct Watchers {
+    pub prometheus: PathBuf,
+    pub rest: Option<Rest>,
+}
+
+/// All but Prometheus.
+#[derive(Debug, Clone)]
+pub(crate) struct Rest {
+    pub alertmanager: PathBuf,
+    pub node_exporter: PathBuf,
+    pub postgres_exporter: PathBuf,
+}
+
 impl Programs {
-    pub(crate) fn find(with_prometheus: bool) -> Result<Self> {
+    pub(crate) fn find(monitoring: Monitoring) -> Result<Self> {
         Ok(Self {
             initdb: find("initdb", "postgresql-15")?,
             postgres: find("postgres", "postgresql-15")?,
             pgbouncer: find("pgbouncer", "pgbouncer")?,
-            prometheus: with_prometheus
-                .then(|| find("prometheus", "prometheus"))
-                .transpose()?,
+            watchers: Watchers::find(monitoring)?,
             setpriv: find("setpriv", "util-linux")?,
             prlimit: find("prlimit", "util-linux")?,
+        })
+    }
+}
+
+impl Watchers {
+    fn find(monitoring: Monitoring) -> Result<Option<Self>> {
+        // Debian's packages are called as their programs.
+        let named = |name| find(name, name);
+        let rest = || -> Result<Rest> {
+            Ok(Rest {
+                alertmanager: named("prometheus-alertmanager")?,
+                node_exporter: named("prometheus-node-exporter")?,
+                postgres_exporter: named("prometheus-postgres-exporter")?,
+            })
+        };
+        Ok(match monitoring {
+            Monitoring::Nothing => None,
+            Monitoring::Prometheus | Monitoring::Everything => Some(Self {
+                prometheus: named("prometheus")?,
+                rest: (monitoring == Monitoring::Everything)
+                    .then(rest)
+                    .transpose()?,
+            }),
         })
     }
 }

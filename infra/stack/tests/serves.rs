@@ -12,7 +12,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use flowviz_stack::{Error, Listener, Logins, Options, Part, Stack, http_get};
+use flowviz_stack::{Error, Listener, Logins, Monitoring, Options, Part, Stack, http_get};
 use tokio_postgres::{Client, NoTls};
 
 async fn connect(url: &str) -> Client {
@@ -318,7 +318,7 @@ async fn a_second_run_keeps_data_and_passwords_and_a_second_stack_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     open_to_all(dir.path());
     let mut options = Options::persistent(dir.path().join("stack"));
-    options.with_prometheus = false;
+    options.monitoring = Monitoring::Nothing;
 
     let first = Stack::start(options.clone()).await.unwrap();
     let owner = connect(&first.owner_url()).await;

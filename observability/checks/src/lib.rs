@@ -1,5 +1,7 @@
 //! What the checks share: where the files are, and how the field's tools are run.
 
+pub mod compose;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 

@@ -47,6 +47,7 @@ pub struct Found {
     gate_known: bool,
     temperature_missing: bool,
     gate_number: Option<String>,
+    overridden: bool,
     min_c: Option<String>,
     max_c: Option<String>,
 }
@@ -62,14 +63,15 @@ pub async fn record(
         .run_on(database, caller, submission, operator)
         .await?;
     if let Some(found) = &written.facts {
-        let labels = [
-            ("decision", written.document.decision.as_str()),
-            (
-                "gate_number",
-                found.gate_number.as_deref().unwrap_or("none"),
-            ),
-        ];
-        metrics::count("flowviz_qc_decisions_total", &labels, 1.0);
+        let gate = (
+            "gate_number",
+            found.gate_number.as_deref().unwrap_or("none"),
+        );
+        let decision = ("decision", written.document.decision.as_str());
+        metrics::count("flowviz_qc_decisions_total", &[decision, gate], 1.0);
+        if found.overridden {
+            metrics::count("flowviz_ccp_overrides_total", &[gate], 1.0);
+        }
     }
     Ok(written)
 }

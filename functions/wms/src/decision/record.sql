@@ -50,7 +50,9 @@ recorded AS (
     RETURNING id, ccp_override, decision_json(qc_decisions) AS document
 ),
 facts AS (
-    SELECT operator_known, lot_known, gate_known, temperature_missing, gate_number, min_c, max_c
+    SELECT
+        operator_known, lot_known, gate_known, temperature_missing, gate_number, min_c, max_c,
+        coalesce(overridden, false) AS overridden
     FROM checked
 ),
 written AS (

@@ -53,6 +53,15 @@ pub struct Up {
     #[arg(long, env = "FLOWVIZ_PROMETHEUS_PORT", default_value_t = 9090)]
     prometheus_port: u16,
 
+    #[arg(long, env = "FLOWVIZ_ALERTMANAGER_PORT", default_value_t = 9093)]
+    alertmanager_port: u16,
+
+    #[arg(long, env = "FLOWVIZ_NODE_EXPORTER_PORT", default_value_t = 9100)]
+    node_exporter_port: u16,
+
+    #[arg(long, env = "FLOWVIZ_POSTGRES_EXPORTER_PORT", default_value_t = 9187)]
+    postgres_exporter_port: u16,
+
     /// 5433 if that is free, else any
     #[arg(long, env = "FLOWVIZ_POSTGRES_PORT")]
     postgres_port: Option<u16>,
@@ -119,7 +128,7 @@ async fn start(options: &Up) -> Result<Running, UpError> {
     let functions = loopback(ports::claim(Listener::Functions, Some(options.port))?);
     let admin = loopback(ports::claim(Listener::Admin, Some(options.admin_port))?);
 
-    let step = Step::begin("PostgreSQL, PgBouncer, Prometheus");
+    let step = Step::begin("PostgreSQL, PgBouncer, Prometheus, Alertmanager, exporters");
     let stack = Stack::start(options.stack()).await?;
     step.end();
 
@@ -175,6 +184,9 @@ impl Up {
                 postgres: self.postgres_port.or_else(usual),
                 pgbouncer: Some(self.pgbouncer_port),
                 prometheus: Some(self.prometheus_port),
+                alertmanager: Some(self.alertmanager_port),
+                node_exporter: Some(self.node_exporter_port),
+                postgres_exporter: Some(self.postgres_exporter_port),
             },
             ..Options::persistent(&self.dir)
         }

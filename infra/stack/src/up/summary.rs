@@ -59,6 +59,9 @@ impl fmt::Display for Summary<'_> {
         if let Some(prometheus) = stack.prometheus_url() {
             writeln!(f, "  Prometheus   {prometheus}")?;
         }
+        if let Some(alertmanager) = stack.alertmanager_url() {
+            writeln!(f, "  Alertmanager {alertmanager}")?;
+        }
         writeln!(
             f,
             "  PgBouncer    {} (database flowviz)",
