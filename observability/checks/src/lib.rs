@@ -1,6 +1,8 @@
 //! What the checks share: where the files are, and how the field's tools are run.
 
 pub mod compose;
+pub mod metrics;
+pub mod rules;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
