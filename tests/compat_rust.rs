@@ -115,6 +115,41 @@ async fn wasi_0_2_answers_and_is_bounded_as_all_are() -> Result<()> {
         ) == 1.0
     );
     ensure!(host.get("/p2/status?200").await?.status == 200);
+
+    ensure!(ask(&host, "/p2/config?colour").await? == json!({ "ok": "green" }));
+    ensure!(ask(&host, "/p2/config?taste").await? == json!({ "ok": null }));
+    let all = ask(&host, "/p2/config-all").await?;
+    let pairs = all["ok"].as_array().context("pairs")?;
+    ensure!(pairs.contains(&json!(["colour", "green"])), "{all}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn wasi_0_2_has_the_limits_of_all() -> Result<()> {
+    let settings = "timeout = '500ms'\nmemory_limit = '32MiB'";
+    let host = start("", settings, None)?;
+    ensure!(ask(&host, "/p2/sleep?1").await? == json!({ "slept": "1" }));
+    host.get("/p2/sleep?60000")
+        .await?
+        .expect_problem(504, "timeout")?;
+    ensure!(ask(&host, "/p2/allocate?8").await? == json!({ "sum": 8 << 20 }));
+    host.get("/p2/allocate?64")
+        .await?
+        .expect_problem(500, "memory-limit")?;
+    let metrics = host.metrics().await?;
+    ensure!(metrics.errors("p2", "timeout") == 1.0 && metrics.errors("p2", "memory_limit") == 1.0);
+
+    // A response that streams, whole and with a client that leaves in its middle.
+    let whole = host.get("/p2/bytes?8").await?;
+    ensure!(whole.status == 200 && whole.text().len() == 8 << 20);
+    let response = client().get(host.url("/p2/bytes?16")).send().await?;
+    ensure!(response.status() == 200);
+    drop(response);
+    host.wait_for_metrics(|metrics| {
+        metrics.errors("p2", "client_disconnect") == 1.0
+            && metrics.sum("http_requests_in_flight", &[("function", "p2")]) == 0.0
+    })
+    .await?;
     Ok(())
 }
 
@@ -259,6 +294,17 @@ async fn the_key_value_store_is_one_for_all_who_are_granted_it() -> Result<()> {
         let error = unknown["error"].as_str().context("an error")?;
         ensure!(error.contains("NoSuchStore"), "{function}: {error}");
     }
+    let found = ask(&host, "/p2/wasi-key-value?default").await?;
+    ensure!(
+        found["ok"]
+            == json!({
+                "value": "a value", "counts": [40, 42], "found": [["one", true], ["none", false], ["two", true]],
+                "keys": ["a key", "count", "one", "two"], "gone": true
+            }),
+        "{found}"
+    );
+    let unknown = ask(&host, "/p2/wasi-key-value?other").await?;
+    ensure!(unknown["error"] == "Error::NoSuchStore", "{unknown}");
     ensure!(ask(&host, "/probe/keep?first").await? == json!({ "ok": null }));
     host.signal("KILL")?;
     host.wait().await?;

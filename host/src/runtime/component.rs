@@ -36,7 +36,11 @@ pub enum LoadError {
     CoreModule { path: PathBuf },
     #[error("{path} does not compile: {reason}")]
     Invalid { path: PathBuf, reason: String },
-    #[error("{path} imports what this host doesn't have: {import}")]
+    #[error(
+        "{path} imports what this host doesn't have: {import}; what it has is WASI 0.2 and 0.3 (cli, clocks, config, filesystem, http, io, keyvalue, \
+         random, sockets), spin:postgres, spin:variables, spin:key-value, fermyon:spin (postgres, variables, key-value) and flowviz:metrics \
+         (docs/capabilities.md says which versions)"
+    )]
     MissingImport { path: PathBuf, import: String },
     #[error(
         "{path} is not an HTTP function: it exports neither wasi:http/handler@0.3.0 (spin-sdk 7 and `#[http_service]` make that) nor wasi:http/incoming-handler@0.2 (other SDKs)"

@@ -152,6 +152,9 @@ fn command(dir: &Path) -> Command {
         "ADMIN_PORT",
         "PGBOUNCER_PORT",
         "PROMETHEUS_PORT",
+        "ALERTMANAGER_PORT",
+        "NODE_EXPORTER_PORT",
+        "POSTGRES_EXPORTER_PORT",
         "POSTGRES_PORT",
     ] {
         command.env(format!("FLOWVIZ_{port}"), "0");

@@ -7,6 +7,8 @@ use anyhow::{Result, anyhow};
 use serde_json::{Value, json};
 use spin_sdk::http::{Request, Response};
 use spin_sdk::key_value::{self, Store};
+use spin_sdk::wit::wasi::config::store as config;
+use spin_sdk::wit::wasi::keyvalue::{atomics, batch, store};
 use spin_sdk::{http_component, pg, pg3, variables};
 
 #[http_component]
@@ -24,6 +26,25 @@ async fn handle(request: Request) -> Result<Response> {
         "/loop" => loop {
             std::hint::spin_loop();
         },
+        "/sleep" => {
+            std::thread::sleep(std::time::Duration::from_millis(query.parse()?));
+            json!({ "slept": query })
+        }
+        // So many MiB, each page of them written.
+        "/allocate" => {
+            let bytes = vec![1u8; query.parse::<usize>()? << 20];
+            json!({ "sum": bytes.iter().map(|byte| u64::from(*byte)).sum::<u64>() })
+        }
+        // So many MiB of a response.
+        "/bytes" => {
+            return Ok(Response::new(
+                200,
+                vec![b'x'; query.parse::<usize>()? << 20],
+            ));
+        }
+        "/config" => told(config::get(&query)),
+        "/config-all" => told(config::get_all()),
+        "/wasi-key-value" => told(wasi_key_value(&query)),
         "/variable" => told(variables::get(&query)),
         "/pg3" => told(pg3(&String::from_utf8(request.into_body())?)),
         "/pg2" => told(pg2(&String::from_utf8(request.into_body())?)),
@@ -103,6 +124,36 @@ fn key_value(label: &str) -> Result<Value, key_value::Error> {
     let gone = !store.exists("a key")?;
     let value = value.map(|value| String::from_utf8_lossy(&value).into_owned());
     Ok(json!({ "value": value, "there": there, "keys": keys, "gone": gone }))
+}
+
+/// The same by WASI's own interface, with a counter and a batch.
+fn wasi_key_value(label: &str) -> Result<Value, store::Error> {
+    let bucket = store::open(label)?;
+    bucket.set("a key", b"a value")?;
+    let value = bucket
+        .get("a key")?
+        .map(|value| String::from_utf8_lossy(&value).into_owned());
+    let counts = [
+        atomics::increment(&bucket, "count", 40)?,
+        atomics::increment(&bucket, "count", 2)?,
+    ];
+    batch::set_many(
+        &bucket,
+        &[
+            ("one".to_owned(), b"1".to_vec()),
+            ("two".to_owned(), b"2".to_vec()),
+        ],
+    )?;
+    let names = ["one", "none", "two"].map(str::to_owned);
+    let found: Vec<_> = batch::get_many(&bucket, &names)?
+        .into_iter()
+        .map(|(key, value)| (key, value.is_some()))
+        .collect();
+    let mut keys = bucket.list_keys(None)?.keys;
+    keys.sort();
+    batch::delete_many(&bucket, &keys)?;
+    let gone = !bucket.exists("a key")?;
+    Ok(json!({ "value": value, "counts": counts, "found": found, "keys": keys, "gone": gone }))
 }
 
 async fn get(url: &str) -> Value {
