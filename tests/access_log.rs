@@ -120,6 +120,10 @@ async fn the_levels_choose_what_is_logged() -> Result<()> {
 const UNREAD: usize = 2_000;
 
 #[tokio::test]
+#[expect(
+    clippy::await_holding_lock,
+    reason = "that nobody can read is what is tested"
+)]
 async fn who_does_not_read_the_log_holds_up_nobody() -> Result<()> {
     let host = host("", &[])?;
     {

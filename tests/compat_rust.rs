@@ -1,14 +1,19 @@
 //! Promise: components of other SDKs run as they are: WASI 0.2, Spin's interfaces of that time, and outbound HTTP, each within what the
 //! manifest grants and the limits that hold for all.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use flowviz_stack::{Options, Stack};
+use flowviz_stack::{Authority, Options, Stack};
 use flowviz_tests::{Answer, Host, HostOptions, artifacts, client};
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::pki_types::pem::PemObject as _;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 /// The component of WASI 0.2 at `/p2`, and the test component at `/probe`, with these grants.
 fn start(grants: &str, settings: &str, stack: Option<&Stack>) -> Result<Host> {
@@ -56,28 +61,57 @@ async fn query(host: &Host, interface: &str, statement: &str) -> Result<Value> {
     answer.json()
 }
 
+/// Answers each request with `hello` and its first line.
+async fn answer(mut stream: impl AsyncRead + AsyncWrite + Unpin) {
+    let mut head = vec![0; 4096];
+    while let Ok(read @ 1..) = stream.read(&mut head).await {
+        let head = String::from_utf8_lossy(&head[..read]);
+        let line = head.lines().next().unwrap_or_default();
+        let body = format!("hello {line}");
+        let answer = format!(
+            "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        if stream.write_all(answer.as_bytes()).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// A server with a certificate that this authority has made.
+async fn secured_neighbour(authority: &Authority) -> Result<String> {
+    let (certificate, key) = authority.issue()?;
+    let certificate = CertificateDer::from_pem_slice(certificate.as_bytes())?;
+    let key = PrivateKeyDer::from_pem_slice(key.as_bytes())?;
+    let provider = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate], key)?;
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let address = listener.local_addr()?.to_string();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let acceptor = acceptor.clone();
+            tokio::spawn(async move {
+                if let Ok(stream) = acceptor.accept(stream).await {
+                    answer(stream).await;
+                }
+            });
+        }
+    });
+    Ok(address)
+}
+
 /// A server that answers each request with `hello` and its first line.
 async fn neighbour() -> Result<(String, tokio::task::JoinHandle<()>)> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?.to_string();
     let serving = tokio::spawn(async move {
         let mut connections = tokio::task::JoinSet::new();
-        while let Ok((mut stream, _)) = listener.accept().await {
-            connections.spawn(async move {
-                let mut head = vec![0; 4096];
-                while let Ok(read @ 1..) = stream.read(&mut head).await {
-                    let head = String::from_utf8_lossy(&head[..read]);
-                    let line = head.lines().next().unwrap_or_default();
-                    let body = format!("hello {line}");
-                    let answer = format!(
-                        "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}",
-                        body.len()
-                    );
-                    if stream.write_all(answer.as_bytes()).await.is_err() {
-                        return;
-                    }
-                }
-            });
+        while let Ok((stream, _)) = listener.accept().await {
+            connections.spawn(answer(stream));
         }
     });
     Ok((address, serving))
@@ -258,6 +292,35 @@ async fn outbound_http_goes_where_the_manifest_says_and_nowhere_else() -> Result
     for function in ["p2", "probe"] {
         let gone = ask(&host, &format!("/{function}/get?http://{address}/a")).await?;
         ensure!(gone["error"].is_string(), "{function}: {gone}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn outbound_https_trusts_whom_the_machine_trusts() -> Result<()> {
+    let (trusted, stranger) = (Authority::new("trusted")?, Authority::new("stranger")?);
+    let dir = tempfile::tempdir()?;
+    let roots = dir.path().join("roots.pem");
+    std::fs::write(&roots, trusted.certificate())?;
+    let good = secured_neighbour(&trusted).await?;
+    let bad = secured_neighbour(&stranger).await?;
+    let grants = format!("allowed_outbound_hosts = [\"https://{good}\", \"https://{bad}\"]");
+    let options = HostOptions {
+        env: vec![("SSL_CERT_FILE".to_owned(), roots.display().to_string())],
+        ..HostOptions::default()
+    };
+    let host = Host::with_manifest(&manifest(&grants, "timeout = '20s'", None), options)?;
+    for function in ["p2", "probe"] {
+        let found = ask(&host, &format!("/{function}/get?https://{good}/a")).await?;
+        ensure!(
+            found["body"] == "hello GET /a HTTP/1.1",
+            "{function}: {found}"
+        );
+        let refused = ask(&host, &format!("/{function}/get?https://{bad}/a")).await?;
+        ensure!(refused["error"].is_string(), "{function}: {refused}");
+        // It isn't spoken to without TLS.
+        let plain = ask(&host, &format!("/{function}/get?http://{good}/a")).await?;
+        ensure!(plain["error"].is_string(), "{function}: {plain}");
     }
     Ok(())
 }

@@ -53,8 +53,8 @@ impl Authority {
         &self.certificate
     }
 
-    /// A server's certificate and its key, as PEM.
-    fn issue(&self) -> Result<(String, String)> {
+    /// A certificate for [`SERVER_NAME`] and 127.0.0.1, and its key, as PEM.
+    pub fn issue(&self) -> Result<(String, String)> {
         let mut params = CertificateParams::new([SERVER_NAME.to_owned()])?;
         let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);
         params.subject_alt_names.push(SanType::IpAddress(loopback));
