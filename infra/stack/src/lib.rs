@@ -302,6 +302,11 @@ impl Stack {
         self.watchers.url(Part::Alertmanager)
     }
 
+    /// `http://127.0.0.1:port/metrics`, if the stack runs this exporter.
+    pub fn exporter_url(&self, part: Part) -> Option<String> {
+        Some(format!("{}/metrics", self.watchers.url(part)?))
+    }
+
     /// Makes Prometheus scrape a host's admin listener as the job `functions`, in place of the one before.
     pub fn scrape_host(&self, admin: SocketAddr) -> Result<()> {
         self.watchers.scrape_host(admin)

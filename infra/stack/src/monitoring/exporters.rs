@@ -21,6 +21,8 @@ pub(super) fn node(around: &Surroundings<'_>, address: SocketAddr) -> Result<Ser
         dir: around.directory.part("node-exporter", account)?,
         arguments: vec![
             format!("--web.listen-address={address}"),
+            // Debian turns it on; without systemd it complains at every scrape, and nobody asks for what it tells.
+            "--no-collector.systemd".to_owned(),
             "--log.level=warn".to_owned(),
         ],
         environment: Vec::new(),
