@@ -11,7 +11,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    #[error("`{program}` is not installed: apt-get install {package}")]
+    #[error("`{program}` is not installed: make setup, or apt-get install {package}")]
     NotInstalled {
         program: &'static str,
         package: &'static str,

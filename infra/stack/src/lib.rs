@@ -1,4 +1,5 @@
-//! The local stack: PostgreSQL, PgBouncer and what watches them (Prometheus, Alertmanager, exporters) as child processes, on loopback, from the files that production uses.
+//! The local stack: PostgreSQL, PgBouncer and what watches them (Prometheus, Alertmanager, exporters) as child processes, on
+//! loopback, from the files that production uses.
 //!
 //! What it promises:
 //! - `Stack::start` returns when every part really serves (`SELECT 1` through PgBouncer, Prometheus' `/-/ready`), or one clear error.
@@ -29,6 +30,7 @@ mod secrets;
 mod tls;
 pub mod up;
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -43,8 +45,9 @@ pub use tls::{Authority, SERVER_NAME};
 
 use account::Account;
 use directory::Directory;
-use monitoring::{WatcherPorts, Watching};
+use monitoring::{Surroundings, Watchers};
 use pgbouncer::Pooler;
+use ports::Claims;
 use postgres::{Cluster, Role};
 use process::{Launcher, Process};
 use programs::Programs;
@@ -88,10 +91,9 @@ pub enum Durability {
 /// A running stack. Dropping it ends it (and blocks until it has ended); `stop` does the same without blocking.
 #[derive(Debug)]
 pub struct Stack {
-    // Dropped from top to bottom: whoever uses a part ends before it, and the directory goes last.
-    watching: Option<Watching>,
-    pgbouncer: Option<Process>,
-    postgres: Option<Process>,
+    // Dropped from top to bottom: the parts first, in their order, and the directory last.
+    running: BTreeMap<Part, Process>,
+    watchers: Watchers,
     pooler: Pooler,
     cluster: Cluster,
     launcher: Launcher,
@@ -166,33 +168,38 @@ impl Options {
 impl Stack {
     /// Starts every part and returns when all of them serve.
     pub async fn start(options: Options) -> Result<Self> {
-        let programs = Programs::find(options.monitoring)?;
+        let watching = options.monitoring.parts();
+        let programs = Programs::find(watching)?;
         let directory = Directory::open(options.dir.as_deref())?;
         postgres::wait_for_predecessor(directory.path()).await;
         // All of them before anything starts.
-        let postgres_port = ports::claim(Listener::Postgres, options.ports.postgres)?;
-        let pgbouncer_port = ports::claim(Listener::PgBouncer, options.ports.pgbouncer)?;
-        let watcher_ports = WatcherPorts::claim(options.monitoring, &options.ports)?;
+        let mut claims = Claims::default();
+        let mut claim = |part: Part| {
+            let listener = Listener::from(part);
+            claims.claim(listener, options.ports.of(listener))
+        };
+        let postgres_port = claim(Part::Postgres)?;
+        let pgbouncer_port = claim(Part::PgBouncer)?;
+        let ports = watching.iter().map(|part| Ok((*part, claim(*part)?)));
+        let ports = ports.collect::<Result<Vec<_>>>()?;
+        drop(claims);
 
         let launcher = Launcher::new(Account::unprivileged()?, programs, directory.logs()?)?;
         let secrets = Secrets::open(directory.secrets())?;
-
-        // Prometheus takes longest to get ready and needs nobody: it starts first and is waited for last.
-        let watchers = launcher.programs().watchers.clone();
-        let mut watching = match (watcher_ports, &watchers) {
-            (Some(ports), Some(watchers)) => {
-                let options = &options.monitoring_options;
-                Some(Watching::start(
-                    &directory, &launcher, watchers, ports, options,
-                )?)
-            }
-            _ => None,
-        };
-
         let tls = match options.with_tls {
             true => Some(Arc::new(Tls::prepare(&directory)?)),
             false => None,
         };
+        let surroundings = Surroundings {
+            directory: &directory,
+            launcher: &launcher,
+            secrets: &secrets,
+            options: &options.monitoring_options,
+            postgres_port,
+            tls: tls.as_deref(),
+        };
+        let watchers = Watchers::prepare(&surroundings, &ports)?;
+
         let cluster = Cluster::prepare(
             &directory,
             &launcher,
@@ -202,8 +209,14 @@ impl Stack {
             tls,
         )
         .await?;
-        let postgres = cluster.start(&launcher).await?;
+        // In order, also where something fails halfway.
+        let mut running = BTreeMap::new();
+        running.insert(Part::Postgres, cluster.start(&launcher).await?);
         cluster.bootstrap(options.logins).await?;
+        // They need nothing more and take a while to get ready: they are waited for last.
+        for part in watching {
+            running.insert(*part, watchers.launch(*part, &launcher)?);
+        }
 
         let pooler = Pooler::prepare(
             &directory,
@@ -215,32 +228,26 @@ impl Stack {
         )?;
         let mut pgbouncer = pooler.start(&launcher).await?;
         pooler.until_serving(&mut pgbouncer).await?;
+        running.insert(Part::PgBouncer, pgbouncer);
 
-        let mut stack = Self {
-            watching: None,
-            pgbouncer: Some(pgbouncer),
-            postgres: Some(postgres),
+        for part in watching {
+            if let Some(process) = running.get_mut(part) {
+                watchers.until_ready(process).await?;
+            }
+        }
+        Ok(Self {
+            running,
+            watchers,
             pooler,
             cluster,
             launcher,
             directory,
-        };
-        if let (Some(watching), Some(watchers)) = (&mut watching, &watchers) {
-            let database = stack.monitor_url();
-            watching.watch_postgres(&stack.directory, &stack.launcher, watchers, &database)?;
-            watching.until_ready().await?;
-        }
-        stack.watching = watching;
-        Ok(stack)
+        })
     }
 
     /// Ends every part in order and waits for each.
     pub async fn stop(mut self) {
-        if let Some(watching) = self.watching.take() {
-            watching.stop().await;
-        }
-        let parts = [self.pgbouncer.take(), self.postgres.take()];
-        for process in parts.into_iter().flatten() {
+        while let Some((_, process)) = self.running.pop_first() {
             process.stop().await;
         }
     }
@@ -287,21 +294,22 @@ impl Stack {
 
     /// `http://127.0.0.1:port`, if the stack runs Prometheus.
     pub fn prometheus_url(&self) -> Option<String> {
-        self.watching.as_ref().map(Watching::prometheus_url)
+        self.watchers.url(Part::Prometheus)
     }
 
     /// `http://127.0.0.1:port`, if the stack runs Alertmanager.
     pub fn alertmanager_url(&self) -> Option<String> {
-        self.watching.as_ref()?.alertmanager_url()
+        self.watchers.url(Part::Alertmanager)
+    }
+
+    /// `http://127.0.0.1:port/metrics`, if the stack runs this exporter.
+    pub fn exporter_url(&self, part: Part) -> Option<String> {
+        Some(format!("{}/metrics", self.watchers.url(part)?))
     }
 
     /// Makes Prometheus scrape a host's admin listener as the job `functions`, in place of the one before.
     pub fn scrape_host(&self, admin: SocketAddr) -> Result<()> {
-        let part = Part::Prometheus;
-        self.watching
-            .as_ref()
-            .ok_or(Error::NotRunning { part })?
-            .scrape_host(admin)
+        self.watchers.scrape_host(admin)
     }
 
     /// The stack's directory: `logs/` says why something doesn't work.
@@ -311,70 +319,66 @@ impl Stack {
 
     /// The process id of a part, while it runs: for tests that freeze or kill it.
     pub fn pid(&self, part: Part) -> Option<u32> {
-        let process = match part {
-            Part::Postgres => &self.postgres,
-            Part::PgBouncer => &self.pgbouncer,
-            Part::Host => &None,
-            watcher => return self.watching.as_ref()?.pid(watcher),
-        };
-        process.as_ref().map(Process::pid)
+        self.running.get(&part).map(Process::pid)
     }
 
     /// An error if a part that should be running has ended by itself.
     pub fn check(&mut self) -> Result<()> {
-        [&mut self.postgres, &mut self.pgbouncer]
-            .into_iter()
-            .flatten()
-            .try_for_each(Process::check)?;
-        self.watching.as_mut().map_or(Ok(()), Watching::check)
+        self.running.values_mut().try_for_each(Process::check)
     }
 
     /// A part is gone without a word, as after a crash (SIGKILL), until it is started again.
     pub fn kill(&mut self, part: Part) {
-        let process = match part {
-            Part::Postgres => self.postgres.take(),
-            Part::PgBouncer => self.pgbouncer.take(),
-            Part::Host => None,
-            watcher => {
-                if let Some(watching) = &mut self.watching {
-                    watching.kill(watcher);
-                }
-                None
-            }
-        };
-        if let Some(mut process) = process {
+        if let Some(mut process) = self.running.remove(&part) {
             process.kill();
         }
     }
 
-    /// PostgreSQL goes away; PgBouncer stays.
-    pub async fn stop_postgres(&mut self) {
-        if let Some(process) = self.postgres.take() {
+    /// A part goes away in order; the others stay.
+    pub async fn stop_part(&mut self, part: Part) {
+        if let Some(process) = self.running.remove(&part) {
             process.stop().await;
         }
     }
 
-    /// PostgreSQL is back, on the same port, and answers. PgBouncer finds out by itself (`server_login_retry`).
-    pub async fn start_postgres(&mut self) -> Result<()> {
-        if self.postgres.is_none() {
-            postgres::wait_for_predecessor(self.directory.path()).await;
-            self.postgres = Some(self.cluster.start(&self.launcher).await?);
+    /// A part is back, on the same port, and answers; whether another is behind it is another matter. An error for one that the
+    /// stack was started without.
+    pub async fn start_part(&mut self, part: Part) -> Result<()> {
+        if self.running.contains_key(&part) {
+            return Ok(());
         }
+        let process = match part {
+            Part::Postgres => {
+                postgres::wait_for_predecessor(self.directory.path()).await;
+                self.cluster.start(&self.launcher).await?
+            }
+            Part::PgBouncer => self.pooler.start(&self.launcher).await?,
+            _ => {
+                let mut process = self.watchers.launch(part, &self.launcher)?;
+                self.watchers.until_ready(&mut process).await?;
+                process
+            }
+        };
+        self.running.insert(part, process);
         Ok(())
+    }
+
+    /// PostgreSQL goes away; PgBouncer stays.
+    pub async fn stop_postgres(&mut self) {
+        self.stop_part(Part::Postgres).await;
+    }
+
+    /// PostgreSQL is back. PgBouncer finds out by itself (`server_login_retry`).
+    pub async fn start_postgres(&mut self) -> Result<()> {
+        self.start_part(Part::Postgres).await
     }
 
     pub async fn stop_pgbouncer(&mut self) {
-        if let Some(process) = self.pgbouncer.take() {
-            process.stop().await;
-        }
+        self.stop_part(Part::PgBouncer).await;
     }
 
-    /// PgBouncer is back, on the same port; whether PostgreSQL is behind it is another matter.
     pub async fn start_pgbouncer(&mut self) -> Result<()> {
-        if self.pgbouncer.is_none() {
-            self.pgbouncer = Some(self.pooler.start(&self.launcher).await?);
-        }
-        Ok(())
+        self.start_part(Part::PgBouncer).await
     }
 
     fn direct_url(&self, role: Role) -> DatabaseUrl {

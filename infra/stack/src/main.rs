@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use flowviz_stack::up::{self, Up};
 
-/// The local stack: PostgreSQL, PgBouncer, Prometheus and the FlowViz host.
+/// The local stack: PostgreSQL, PgBouncer, the FlowViz host, and Prometheus, Alertmanager and exporters, which watch them.
 #[derive(Debug, Parser)]
 #[command(name = "flowviz-stack", version)]
 struct Cli {

@@ -5,16 +5,17 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// In the order in which they end: whoever uses a part ends before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Part {
-    Postgres,
-    PgBouncer,
+    /// The FlowViz host: started by `flowviz-stack up`, not by the library's `Stack`.
+    Host,
     Prometheus,
     Alertmanager,
     NodeExporter,
     PostgresExporter,
-    /// The FlowViz host: started by `flowviz-stack up`, not by the library's `Stack`.
-    Host,
+    PgBouncer,
+    Postgres,
 }
 
 impl Part {

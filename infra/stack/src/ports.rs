@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::{Ipv4Addr, TcpListener};
 
 use crate::error::{Error, Result};
+use crate::part::Part;
 
 /// Free ports are taken from below the range that the kernel gives to outgoing connections (32768 and up on Linux): a port from
 /// that range could be taken by anybody while its owner is being restarted.
@@ -37,27 +38,68 @@ pub struct Ports {
     pub postgres_exporter: Option<u16>,
 }
 
+/// Ports that are held until all of them are known, so that none is given away twice.
+#[derive(Debug, Default)]
+pub(crate) struct Claims(Vec<TcpListener>);
+
 /// The port to use for `listener`, known to be free a moment ago.
 pub fn claim(listener: Listener, wanted: Option<u16>) -> Result<u16> {
-    match wanted {
-        Some(port) if port != 0 => {
-            if is_free(port) {
-                Ok(port)
-            } else {
-                Err(Error::PortTaken { listener, port })
-            }
+    Claims::default().claim(listener, wanted)
+}
+
+// === impl Ports ===
+
+impl Ports {
+    pub(crate) fn of(&self, listener: Listener) -> Option<u16> {
+        match listener {
+            Listener::Postgres => self.postgres,
+            Listener::PgBouncer => self.pgbouncer,
+            Listener::Prometheus => self.prometheus,
+            Listener::Alertmanager => self.alertmanager,
+            Listener::NodeExporter => self.node_exporter,
+            Listener::PostgresExporter => self.postgres_exporter,
+            Listener::Functions | Listener::Admin => None,
         }
-        _ => std::iter::repeat_with(random_port)
-            .take(ATTEMPTS)
-            .find(|port| is_free(*port))
-            .ok_or(Error::NoFreePort {
-                from: FREE_FROM,
-                to: FREE_TO,
-            }),
+    }
+}
+
+// === impl Claims ===
+
+impl Claims {
+    pub(crate) fn claim(&mut self, listener: Listener, wanted: Option<u16>) -> Result<u16> {
+        let (port, held) = match wanted {
+            Some(port) if port != 0 => {
+                let held = hold(port).ok_or(Error::PortTaken { listener, port })?;
+                (port, held)
+            }
+            _ => std::iter::repeat_with(random_port)
+                .take(ATTEMPTS)
+                .find_map(|port| Some((port, hold(port)?)))
+                .ok_or(Error::NoFreePort {
+                    from: FREE_FROM,
+                    to: FREE_TO,
+                })?,
+        };
+        self.0.push(held);
+        Ok(port)
     }
 }
 
 // === impl Listener ===
+
+impl From<Part> for Listener {
+    fn from(part: Part) -> Self {
+        match part {
+            Part::Host => Self::Functions,
+            Part::Prometheus => Self::Prometheus,
+            Part::Alertmanager => Self::Alertmanager,
+            Part::NodeExporter => Self::NodeExporter,
+            Part::PostgresExporter => Self::PostgresExporter,
+            Part::PgBouncer => Self::PgBouncer,
+            Part::Postgres => Self::Postgres,
+        }
+    }
+}
 
 impl Listener {
     /// The environment variable by which a person chooses its port.
@@ -90,8 +132,8 @@ impl fmt::Display for Listener {
     }
 }
 
-fn is_free(port: u16) -> bool {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
+fn hold(port: u16) -> Option<TcpListener> {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).ok()
 }
 
 fn random_port() -> u16 {

@@ -1,9 +1,10 @@
 //! Where the programs are. Debian keeps PostgreSQL's server programs and PgBouncer out of an ordinary user's `PATH`.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
-use crate::monitoring::Monitoring;
+use crate::part::Part;
 
 /// Found programs; made once, so that a missing package is known before anything starts.
 #[derive(Debug, Clone)]
@@ -11,62 +12,46 @@ pub(crate) struct Programs {
     pub initdb: PathBuf,
     pub postgres: PathBuf,
     pub pgbouncer: PathBuf,
-    pub watchers: Option<Watchers>,
+    watchers: BTreeMap<Part, PathBuf>,
     /// util-linux: changes the user and sets the signal that a child gets when its parent dies.
     pub setpriv: PathBuf,
     /// util-linux: raises the limit on open files.
     pub prlimit: PathBuf,
 }
 
-/// What watches.
-#[derive(Debug, Clone)]
-pub(crate) struct Watchers {
-    pub prometheus: PathBuf,
-    pub rest: Option<Rest>,
-}
-
-/// All but Prometheus.
-#[derive(Debug, Clone)]
-pub(crate) struct Rest {
-    pub alertmanager: PathBuf,
-    pub node_exporter: PathBuf,
-    pub postgres_exporter: PathBuf,
-}
-
 impl Programs {
-    pub(crate) fn find(monitoring: Monitoring) -> Result<Self> {
+    pub(crate) fn find(watchers: &[Part]) -> Result<Self> {
         Ok(Self {
             initdb: find("initdb", "postgresql-15")?,
             postgres: find("postgres", "postgresql-15")?,
             pgbouncer: find("pgbouncer", "pgbouncer")?,
-            watchers: Watchers::find(monitoring)?,
+            watchers: watchers
+                .iter()
+                .map(|part| Ok((*part, watcher(*part)?)))
+                .collect::<Result<_>>()?,
             setpriv: find("setpriv", "util-linux")?,
             prlimit: find("prlimit", "util-linux")?,
         })
     }
+
+    pub(crate) fn watcher(&self, part: Part) -> Result<&Path> {
+        let found = self.watchers.get(&part);
+        found
+            .map(PathBuf::as_path)
+            .ok_or(Error::NotRunning { part })
+    }
 }
 
-impl Watchers {
-    fn find(monitoring: Monitoring) -> Result<Option<Self>> {
-        // Debian's packages are called as their programs.
-        let named = |name| find(name, name);
-        let rest = || -> Result<Rest> {
-            Ok(Rest {
-                alertmanager: named("prometheus-alertmanager")?,
-                node_exporter: named("prometheus-node-exporter")?,
-                postgres_exporter: named("prometheus-postgres-exporter")?,
-            })
-        };
-        Ok(match monitoring {
-            Monitoring::Nothing => None,
-            Monitoring::Prometheus | Monitoring::Everything => Some(Self {
-                prometheus: named("prometheus")?,
-                rest: (monitoring == Monitoring::Everything)
-                    .then(rest)
-                    .transpose()?,
-            }),
-        })
-    }
+/// Debian's packages are called as their programs.
+fn watcher(part: Part) -> Result<PathBuf> {
+    let name = match part {
+        Part::Prometheus => "prometheus",
+        Part::Alertmanager => "prometheus-alertmanager",
+        Part::NodeExporter => "prometheus-node-exporter",
+        Part::PostgresExporter => "prometheus-postgres-exporter",
+        Part::Host | Part::PgBouncer | Part::Postgres => return Err(Error::NotRunning { part }),
+    };
+    find(name, name)
 }
 
 fn find(program: &'static str, package: &'static str) -> Result<PathBuf> {

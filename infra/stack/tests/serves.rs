@@ -93,6 +93,15 @@ async fn roles_have_the_rights_that_they_need_and_no_more() {
         text(&monitor, "SELECT pg_has_role('pg_monitor', 'member')").await,
         "t"
     );
+    // And no more than that.
+    for refused in ["SELECT * FROM theirs", "CREATE TABLE mine (id int)"] {
+        let error = monitor.batch_execute(refused).await.unwrap_err();
+        assert_eq!(
+            error.code().map(|code| code.code()),
+            Some("42501"),
+            "{refused}"
+        );
+    }
 
     let stats = connect(&stack.pgbouncer_stats_url()).await;
     assert!(text(&stats, "SHOW VERSION").await.contains("PgBouncer"));

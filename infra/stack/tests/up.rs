@@ -22,6 +22,8 @@ use tempfile::TempDir;
 
 /// The arguments of the stand-in, which is this test's own program.
 const ARGUMENTS: &str = "STAND_IN_ARGUMENTS";
+/// PostgreSQL, PgBouncer, Prometheus, Alertmanager, two exporters, and the host.
+const PROGRAMS: usize = 7;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Not a test: what the stand-in does. Ignored, and without its variable it does nothing.
@@ -234,7 +236,7 @@ async fn everything_comes_up_with_its_secrets_and_ends_in_order() {
     }
 
     let children = first.children();
-    assert_eq!(children.len(), 4, "{children:?}");
+    assert_eq!(children.len(), PROGRAMS, "{children:?}");
     first.signal("-TERM");
     let status = first.child.wait().unwrap();
     assert!(status.success(), "{status}");
@@ -259,7 +261,7 @@ fn a_killed_parent_leaves_no_child() {
     let dir = directory();
     let mut up = Up::start(dir.path());
     let children = up.children();
-    assert_eq!(children.len(), 4, "{children:?}");
+    assert_eq!(children.len(), PROGRAMS, "{children:?}");
     up.child.kill().unwrap();
     up.child.wait().unwrap();
     wait_until("every child is gone", || {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// A rate needs two scrapes, which then come every second.
+/// A rate needs two scrapes.
 const SHORTEST_RANGE: Duration = Duration::from_secs(5);
 
 /// PostgreSQL's exporter takes a second to say that there is no PostgreSQL.
@@ -135,5 +135,38 @@ groups:
             shorten("scrape_timeout: 5s\nscrape_interval: 1m\nresolve: 5m", 20),
             "scrape_timeout: 2000ms\nscrape_interval: 3000ms\nresolve: 5m"
         );
+    }
+
+    /// A spelling that isn't understood would silently stay as long as it is.
+    #[test]
+    fn of_productions_files_nothing_stays_long() {
+        let rules = super::super::prometheus::RULES.files();
+        let rules = rules.map(|file| file.contents_utf8().unwrap());
+        let mut divided = 0;
+        for text in rules.chain([
+            super::super::prometheus::CONFIGURATION,
+            super::super::alertmanager::CONFIGURATION,
+        ]) {
+            for line in shorten(text, 20).lines() {
+                let (key, value) = line.split_once(": ").unwrap_or_default();
+                let key = key.trim_start_matches([' ', '-']);
+                let waits = DURATIONS.contains(&key) || SCRAPES.contains(&key);
+                let ranges = line.split('[').skip(1);
+                let ranges = ranges.filter_map(|range| Some(range.split_once(']')?.0));
+                let ranges = ranges.filter(|range| range.starts_with(|c: char| c.is_ascii_digit()));
+                let offsets = line.split(" offset ").skip(1);
+                let offsets = offsets.filter_map(|offset| offset.split([' ', ')']).next());
+                for duration in waits
+                    .then_some(value)
+                    .into_iter()
+                    .chain(ranges)
+                    .chain(offsets)
+                {
+                    assert!(duration.ends_with("ms"), "{line}");
+                    divided += 1;
+                }
+            }
+        }
+        assert!(divided > 100, "{divided}");
     }
 }

@@ -23,6 +23,9 @@ use summary::Summary;
 
 /// Where a person looks for PostgreSQL's port first, beside one that the distribution runs on 5432.
 const POSTGRES_PORT: u16 = 5433;
+/// The exporters' usual ones.
+const NODE_EXPORTER_PORT: u16 = 9100;
+const POSTGRES_EXPORTER_PORT: u16 = 9187;
 const LOOK_AFTER_CHILDREN: Duration = Duration::from_millis(250);
 
 #[derive(Debug, Args)]
@@ -56,11 +59,13 @@ pub struct Up {
     #[arg(long, env = "FLOWVIZ_ALERTMANAGER_PORT", default_value_t = 9093)]
     alertmanager_port: u16,
 
-    #[arg(long, env = "FLOWVIZ_NODE_EXPORTER_PORT", default_value_t = 9100)]
-    node_exporter_port: u16,
+    /// 9100 if that is free, else any: the machine may be watched already
+    #[arg(long, env = "FLOWVIZ_NODE_EXPORTER_PORT")]
+    node_exporter_port: Option<u16>,
 
-    #[arg(long, env = "FLOWVIZ_POSTGRES_EXPORTER_PORT", default_value_t = 9187)]
-    postgres_exporter_port: u16,
+    /// 9187 if that is free, else any
+    #[arg(long, env = "FLOWVIZ_POSTGRES_EXPORTER_PORT")]
+    postgres_exporter_port: Option<u16>,
 
     /// 5433 if that is free, else any
     #[arg(long, env = "FLOWVIZ_POSTGRES_PORT")]
@@ -178,15 +183,25 @@ impl Running {
 
 impl Up {
     fn stack(&self) -> Options {
-        let usual = || ports::claim(Listener::Postgres, Some(POSTGRES_PORT)).ok();
+        let or_usual = |wanted: Option<u16>, listener, usual| {
+            wanted.or_else(|| ports::claim(listener, Some(usual)).ok())
+        };
         Options {
             ports: Ports {
-                postgres: self.postgres_port.or_else(usual),
+                postgres: or_usual(self.postgres_port, Listener::Postgres, POSTGRES_PORT),
                 pgbouncer: Some(self.pgbouncer_port),
                 prometheus: Some(self.prometheus_port),
                 alertmanager: Some(self.alertmanager_port),
-                node_exporter: Some(self.node_exporter_port),
-                postgres_exporter: Some(self.postgres_exporter_port),
+                node_exporter: or_usual(
+                    self.node_exporter_port,
+                    Listener::NodeExporter,
+                    NODE_EXPORTER_PORT,
+                ),
+                postgres_exporter: or_usual(
+                    self.postgres_exporter_port,
+                    Listener::PostgresExporter,
+                    POSTGRES_EXPORTER_PORT,
+                ),
             },
             ..Options::persistent(&self.dir)
         }

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::host::{Host, Report};
-use crate::Stack;
+use crate::{Part, Stack};
 
 const USER: &str = "admin@flowviz.com";
 /// What `flowviz migrate --demo` takes the password from; never set by us.
@@ -56,11 +56,15 @@ impl fmt::Display for Summary<'_> {
         writeln!(f, "\nFlowViz is up; Ctrl-C ends it.\n")?;
         writeln!(f, "  functions    http://{functions}/api/health")?;
         writeln!(f, "  metrics      http://{admin}/metrics")?;
-        if let Some(prometheus) = stack.prometheus_url() {
-            writeln!(f, "  Prometheus   {prometheus}")?;
-        }
-        if let Some(alertmanager) = stack.alertmanager_url() {
-            writeln!(f, "  Alertmanager {alertmanager}")?;
+        for (name, url) in [
+            ("Prometheus", stack.prometheus_url()),
+            ("Alertmanager", stack.alertmanager_url()),
+            ("machine", stack.exporter_url(Part::NodeExporter)),
+            ("database", stack.exporter_url(Part::PostgresExporter)),
+        ] {
+            if let Some(url) = url {
+                writeln!(f, "  {name:<12} {url}")?;
+            }
         }
         writeln!(
             f,
