@@ -27,6 +27,7 @@ use crate::deploy::{Deployer, Loader, StateDir, Watch, engine_settings};
 use crate::gateway::{Drain, Gateway, Server, TrustedProxies};
 use crate::manifest::{App, AppSettings, parse_size};
 use crate::runtime::Runtime;
+use crate::telemetry::log_writer::LogWriter;
 use crate::telemetry::{Telemetry, logs};
 
 /// A second signal ends the host at once, with the status that a shell gives to a process killed by SIGTERM.
@@ -230,7 +231,7 @@ impl Up {
         };
         control.spawn(admin.serve(admin_listener));
 
-        let shutdown = first_signal(readiness)?;
+        let shutdown = first_signal(readiness, logger.writer())?;
         let drain_timeout = Duration::from_secs(self.drain_timeout);
         let server = Server {
             listener,
@@ -344,7 +345,7 @@ async fn bind(address: SocketAddr, flag: &str) -> Result<TcpListener> {
 }
 
 /// Resolves at the first SIGTERM or SIGINT; the second one ends the process.
-fn first_signal(readiness: Arc<Readiness>) -> Result<impl Future<Output = ()>> {
+fn first_signal(readiness: Arc<Readiness>, log: LogWriter) -> Result<impl Future<Output = ()>> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     Ok(async move {
@@ -360,6 +361,7 @@ fn first_signal(readiness: Arc<Readiness>) -> Result<impl Future<Output = ()>> {
                 _ = interrupt.recv() => {}
             }
             warn!("ended at once");
+            log.flush();
             std::process::exit(STOPPED_AT_ONCE);
         });
     })

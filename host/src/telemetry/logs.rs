@@ -1,25 +1,22 @@
 //! Log lines on standard error: for people, or one JSON object a line.
 //!
-//! Lines are written by a thread of their own, so that no request ever waits for whoever reads the log. A reader that is too slow
-//! loses lines, which `flowviz_log_lines_dropped_total` counts.
+//! No request ever waits for whoever reads the log ([`LogWriter`]). A reader that is too slow loses lines, which
+//! `flowviz_log_lines_dropped_total` counts.
 
-use std::io::{BufWriter, IsTerminal};
+use std::io::IsTerminal;
 
 use anyhow::{Context, Result};
 use clap::ValueEnum;
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
 use prometheus::{IntCounter, Opts};
-use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
 
 use super::access;
+use super::log_writer::LogWriter;
 
 /// The target of the lines that functions write to their standard output and error.
 pub const FUNCTION_TARGET: &str = "function";
-
-/// Lines that wait to be written. Some seconds' worth at the highest rates; at most some 40 MiB.
-const WAITING_LINES: usize = 128_000;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Format {
@@ -43,15 +40,12 @@ pub struct Settings<'a> {
 
 /// The process's logger. Dropping it writes what still waits.
 #[derive(Debug)]
-pub struct Logger {
-    _writer: WorkerGuard,
-    dropped: ErrorCounter,
-}
+pub struct Logger(LogWriter);
 
 /// `flowviz_log_lines_dropped_total`.
 struct Dropped {
     counter: IntCounter,
-    lines: ErrorCounter,
+    log: LogWriter,
 }
 
 // === impl Settings ===
@@ -78,16 +72,11 @@ impl Settings<'_> {
                 filter = filter.add_directive(format!("{target}=off").parse()?);
             }
         }
-        // Many lines in one write.
-        let (writer, guard) = NonBlockingBuilder::default()
-            .lossy(true)
-            .buffered_lines_limit(WAITING_LINES)
-            .thread_name("log")
-            .finish(BufWriter::with_capacity(64 * 1024, std::io::stderr()));
-        let dropped = writer.error_counter();
+        let writer = LogWriter::start(std::io::stderr()).context("the log's thread")?;
+        access::install(writer.clone(), self.format);
         let subscriber = tracing_subscriber::fmt()
             .with_env_filter(filter)
-            .with_writer(writer);
+            .with_writer(writer.clone());
         match self.format {
             Format::Human => subscriber
                 .with_ansi(std::io::stderr().is_terminal())
@@ -95,24 +84,32 @@ impl Settings<'_> {
                 .init(),
             Format::Json => subscriber.json().flatten_event(true).init(),
         }
-        Ok(Logger {
-            _writer: guard,
-            dropped,
-        })
+        Ok(Logger(writer))
     }
 }
 
 // === impl Logger ===
 
 impl Logger {
+    /// For whoever ends the process where it isn't dropped.
+    pub fn writer(&self) -> LogWriter {
+        self.0.clone()
+    }
+
     pub fn dropped(&self) -> prometheus::Result<Box<dyn Collector>> {
         Ok(Box::new(Dropped {
             counter: IntCounter::with_opts(Opts::new(
                 "flowviz_log_lines_dropped_total",
                 "Log lines that were lost because whoever reads the log is too slow.",
             ))?,
-            lines: self.dropped.clone(),
+            log: self.0.clone(),
         }))
+    }
+}
+
+impl Drop for Logger {
+    fn drop(&mut self) {
+        self.0.flush();
     }
 }
 
@@ -124,7 +121,7 @@ impl Collector for Dropped {
     }
 
     fn collect(&self) -> Vec<MetricFamily> {
-        let lines = u64::try_from(self.lines.dropped_lines()).unwrap_or(u64::MAX);
+        let lines = self.log.dropped();
         self.counter
             .inc_by(lines.saturating_sub(self.counter.get()));
         self.counter.collect()

@@ -8,6 +8,7 @@ pub mod audit;
 pub mod business;
 pub mod database;
 pub mod deploy;
+pub mod log_writer;
 pub mod logs;
 pub mod pgbouncer;
 pub mod red;
