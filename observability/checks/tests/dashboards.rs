@@ -117,6 +117,17 @@ fn grafanas_own_types_find_what_is_wrong() -> Result<()> {
 }
 
 #[test]
+fn the_types_are_of_the_grafana_that_runs() -> Result<()> {
+    let package: Value = serde_json::from_str(&read("observability/grafana/schema/package.json")?)?;
+    let version = text(&package["dependencies"]["@grafana/schema"]);
+    ensure!(
+        read("infra/compose.yaml")?.contains(&format!("image: grafana/grafana:{version}\n")),
+        "compose starts another Grafana than {version}"
+    );
+    Ok(())
+}
+
+#[test]
 fn every_panel_says_what_it_shows() -> Result<()> {
     for dashboard in dashboards()? {
         let mut ids = BTreeSet::new();
