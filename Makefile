@@ -53,7 +53,7 @@ openapi: ## Write the API's description anew, after a change of the API
 
 .PHONY: dashboards
 dashboards: ## Write Grafana's dashboards anew, after a change in observability/grafana/generate
-	python3 observability/grafana/generate
+	python3 -B observability/grafana/generate
 
 query-plans: ## Write docs/query-plans.md anew, from a database with a million lots
 	FLOWVIZ_WRITE_PLANS=1 FLOWVIZ_PLANS_LOTS=1000000 $(CARGO) test -q -p flowviz-tests --test query_plans

@@ -71,7 +71,7 @@ pub fn family(name: &str) -> &str {
 }
 
 /// `a_{b,c}_d` is `a_b_d` and `a_c_d`; a label in braces at the end says nothing about the name.
-fn expand(name: &str) -> Vec<String> {
+pub fn expand(name: &str) -> Vec<String> {
     let Some((before, rest)) = name.split_once('{') else {
         return vec![name.to_owned()];
     };

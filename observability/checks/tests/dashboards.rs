@@ -68,17 +68,62 @@ fn what_is_committed_is_what_the_code_makes() -> Result<()> {
     Ok(())
 }
 
-#[test]
-fn grafanas_own_types_agree() -> Result<()> {
-    let said = run(
+fn held_against_types(folder: &str) -> Result<String> {
+    run(
         "node",
         &[
             "observability/grafana/schema/check.mjs",
             "target/tools/dashboards/node_modules",
-            FOLDER,
+            folder,
         ],
-    )?;
+    )
+}
+
+#[test]
+fn grafanas_own_types_agree() -> Result<()> {
+    let said = held_against_types(FOLDER)?;
     ensure!(said.contains("5 dashboards"), "{said}");
+    Ok(())
+}
+
+/// Most fields may be left out, so that a misspelt one is found only as one that isn't known.
+#[test]
+fn grafanas_own_types_find_what_is_wrong() -> Result<()> {
+    let page = read(&format!("{FOLDER}/flowviz-application.json"))?;
+    let faults = [
+        ("cellGap", "cellGapp"),
+        ("cellOptions", "cellOption"),
+        ("drawStyle\": \"line", "drawStyle\": \"lines"),
+        ("cellHeight\": \"sm", "cellHeight\": \"tiny"),
+        ("unit", "units"),
+        ("keepTime", "keeptime"),
+    ];
+    let wrong = faults.iter().fold(page, |page, (right, wrong)| {
+        page.replacen(&format!("\"{right}\""), &format!("\"{wrong}\""), 1)
+    });
+    let folder = tempfile::tempdir()?;
+    std::fs::write(folder.path().join("wrong.json"), wrong)?;
+    let told = held_against_types(&folder.path().display().to_string());
+    let told = told.err().context("nothing is found")?.to_string();
+    for (_, wrong) in faults {
+        // A field or a value by itself, as the compiler names it.
+        let wrong = wrong.rsplit('"').next().unwrap_or(wrong);
+        ensure!(
+            told.contains(&format!("\"{wrong}\"")),
+            "{wrong} isn't found: {told}"
+        );
+    }
+    Ok(())
+}
+
+#[test]
+fn the_types_are_of_the_grafana_that_runs() -> Result<()> {
+    let package: Value = serde_json::from_str(&read("observability/grafana/schema/package.json")?)?;
+    let version = text(&package["dependencies"]["@grafana/schema"]);
+    ensure!(
+        read("infra/compose.yaml")?.contains(&format!("image: grafana/grafana:{version}\n")),
+        "compose starts another Grafana than {version}"
+    );
     Ok(())
 }
 

@@ -14,7 +14,7 @@ const PLUGINS = {
   heatmap: ['heatmap/panelcfg/x/HeatmapPanelCfg_types.gen', true],
   stat: ['stat/panelcfg/x/StatPanelCfg_types.gen', false],
   'state-timeline': ['statetimeline/panelcfg/x/StateTimelinePanelCfg_types.gen', true],
-  table: ['table/panelcfg/x/TablePanelCfg_types.gen', false],
+  table: ['table/panelcfg/x/TablePanelCfg_types.gen', true],
   timeseries: ['timeseries/panelcfg/x/TimeSeriesPanelCfg_types.gen', true],
 };
 
