@@ -229,12 +229,18 @@ async fn every_panel_has_something_to_show() -> Result<()> {
     let wms = Wms::on(stack, |options| options.manifest = manifest).await?;
     wms.stack.scrape_host(wms.host.admin)?;
     let began = Instant::now();
-    while ask(&wms, "up{job=\"functions\"} == 1").await?.is_empty() {
-        ensure!(began.elapsed() < PATIENCE, "the host is never scraped");
+    let instance = loop {
+        let host = ask(&wms, "up{job=\"functions\"} == 1").await?;
+        let machine = ask(&wms, "node_uname_info").await?;
+        if let (Some(_), Some(machine)) = (host.first(), machine.first()) {
+            break text(&machine["metric"]["instance"]);
+        }
+        ensure!(
+            began.elapsed() < PATIENCE,
+            "never scraped: {host:?} {machine:?}"
+        );
         tokio::time::sleep(Duration::from_millis(200)).await;
-    }
-    let nodes = ask(&wms, "node_uname_info").await?;
-    let instance = text(&nodes.first().context("the machine")?["metric"]["instance"]);
+    };
 
     // The day goes on until every panel has shown something, each of them at some time.
     let mut left = queries()?;
