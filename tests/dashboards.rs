@@ -247,6 +247,11 @@ async fn every_panel_has_something_to_show() -> Result<()> {
     let all = left.len();
     ensure!(all > 150, "{all} queries");
     let mut version = 1;
+    let operator = User::login(&wms, "operator").await?;
+    let scenario = operator.get("/api/scenarios").await?.body[0]["id"].clone();
+    let begun = json!({ "scenario_id": scenario });
+    let begun = operator.post("/api/production-runs", begun).await?;
+    let run = begun.is(201).body["id"].clone();
     while left.iter().any(|query| !is_empty_by_design(query)) {
         if began.elapsed() > PATIENCE {
             bail!("nothing to show, of {all} queries: {left:#?}");
@@ -263,10 +268,12 @@ async fn every_panel_has_something_to_show() -> Result<()> {
                 wms.http.get(wms.host.url(path)).send().await?;
             }
         }
-        // The long part of the day is at its beginning.
+        // The long part of the day is at its beginning. A counter that is born with its first event grows with the second.
         if version == 2 {
             work(&wms).await?;
         }
+        let lot = json!({ "lot_code": format!("ROUND-{version}"), "production_run_id": run });
+        operator.lot(lot).await?;
         let mut still = BTreeSet::new();
         for query in left {
             let samples = ask(&wms, &filled(&query.expr, &instance)).await?;
