@@ -1,19 +1,14 @@
 //! Promise: components of other SDKs run as they are: WASI 0.2, Spin's interfaces of that time, and outbound HTTP, each within what the
 //! manifest grants and the limits that hold for all.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use flowviz_stack::{Authority, Options, Stack};
-use flowviz_tests::{Answer, Host, HostOptions, artifacts, client};
+use flowviz_tests::{Answer, Host, HostOptions, artifacts, client, tls_acceptor};
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpListener;
-use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::ServerConfig;
-use tokio_rustls::rustls::pki_types::pem::PemObject as _;
-use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 /// The component of WASI 0.2 at `/p2`, and the test component at `/probe`, with these grants.
 fn start(grants: &str, settings: &str, stack: Option<&Stack>) -> Result<Host> {
@@ -81,14 +76,7 @@ async fn answer(mut stream: impl AsyncRead + AsyncWrite + Unpin) {
 /// A server with a certificate that this authority has made.
 async fn secured_neighbour(authority: &Authority) -> Result<String> {
     let (certificate, key) = authority.issue()?;
-    let certificate = CertificateDer::from_pem_slice(certificate.as_bytes())?;
-    let key = PrivateKeyDer::from_pem_slice(key.as_bytes())?;
-    let provider = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
-    let config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .with_no_client_auth()
-        .with_single_cert(vec![certificate], key)?;
-    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let acceptor = tls_acceptor(&certificate, &key)?;
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?.to_string();
     tokio::spawn(async move {

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use flowviz_stack::{MonitoringOptions, Notify, Options, Stack};
+use flowviz_tests::prometheus::{self, value};
 use flowviz_tests::{MailSink, User, WebSink, Wms, demo_password, root, wms_and_probes};
 use plant_day::Plan;
 use plant_day::http::{self, Credentials, Options as DayOptions, What};
@@ -186,26 +187,9 @@ async fn work(wms: &Wms) -> Result<()> {
     Ok(())
 }
 
-async fn ask(wms: &Wms, promql: &str) -> Result<Vec<Value>> {
-    let prometheus = wms.stack.prometheus_url().context("no Prometheus")?;
-    let answer: Value = wms
-        .http
-        .get(format!("{prometheus}/api/v1/query"))
-        .query(&[("query", promql)])
-        .send()
-        .await?
-        .json()
-        .await?;
-    ensure!(answer["status"] == "success", "{promql}: {answer}");
-    Ok(answer["data"]["result"]
-        .as_array()
-        .cloned()
-        .unwrap_or_default())
-}
-
 /// A number that a panel can show.
 fn shows(sample: &Value) -> bool {
-    text(&sample["value"][1]).parse().is_ok_and(f64::is_finite)
+    value(sample).is_finite()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -230,8 +214,8 @@ async fn every_panel_has_something_to_show() -> Result<()> {
     wms.stack.scrape_host(wms.host.admin)?;
     let began = Instant::now();
     let instance = loop {
-        let host = ask(&wms, "up{job=\"functions\"} == 1").await?;
-        let machine = ask(&wms, "node_uname_info").await?;
+        let host = prometheus::query(&wms.stack, "up{job=\"functions\"} == 1").await?;
+        let machine = prometheus::query(&wms.stack, "node_uname_info").await?;
         if let (Some(_), Some(machine)) = (host.first(), machine.first()) {
             break text(&machine["metric"]["instance"]);
         }
@@ -276,7 +260,7 @@ async fn every_panel_has_something_to_show() -> Result<()> {
         operator.lot(lot).await?;
         let mut still = BTreeSet::new();
         for query in left {
-            let samples = ask(&wms, &filled(&query.expr, &instance)).await?;
+            let samples = prometheus::query(&wms.stack, &filled(&query.expr, &instance)).await?;
             if !samples.iter().any(shows) {
                 still.insert(query);
             }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, ensure};
 use flowviz_stack::{Authority, DatabaseUrl, Options, SERVER_NAME, Stack};
 use flowviz_tests::{
-    Database, Host, HostOptions, PATIENCE, artifacts, client, connect, probes, root,
+    Database, Host, HostOptions, PATIENCE, artifacts, client, connect, probes, root, tls_acceptor,
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -16,10 +16,6 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Mutex;
 use tokio_postgres::SimpleQueryMessage;
-use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::ServerConfig;
-use tokio_rustls::rustls::pki_types::pem::PemObject as _;
-use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 /// Is this very connection of PostgreSQL's encrypted?
 const ENCRYPTED: &str = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()";
@@ -409,14 +405,7 @@ async fn a_statement_is_cancelled_under_tls() -> Result<()> {
 /// Speaks TLS with a certificate of its own to the client, and to PostgreSQL as a client: sees and passes on everything.
 async fn meddler(server: u16) -> Result<u16> {
     let made = rcgen::generate_simple_self_signed([SERVER_NAME.to_owned()])?;
-    let certificate = CertificateDer::from_pem_slice(made.cert.pem().as_bytes())?;
-    let key = PrivateKeyDer::from_pem_slice(made.signing_key.serialize_pem().as_bytes())?;
-    let provider = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
-    let config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .with_no_client_auth()
-        .with_single_cert(vec![certificate], key)?;
-    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let acceptor = tls_acceptor(&made.cert.pem(), &made.signing_key.serialize_pem())?;
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let port = listener.local_addr()?.port();
     tokio::spawn(async move {

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use flowviz_stack::{Options, Stack};
+use flowviz_tests::prometheus::{query, value};
 use flowviz_tests::{Host, HostOptions, client, probes};
 use futures::future::try_join_all;
 use serde_json::Value;
@@ -56,25 +57,6 @@ async fn one_client(host: &Host) -> Result<Vec<(&'static str, u16, f64)>> {
     Ok(seen)
 }
 
-async fn ask(stack: &Stack, promql: &str) -> Result<Vec<Value>> {
-    let prometheus = stack.prometheus_url().context("no Prometheus")?;
-    let answer: Value = client()
-        .get(format!("{prometheus}/api/v1/query"))
-        .query(&[("query", promql)])
-        .send()
-        .await?
-        .json()
-        .await?;
-    Ok(answer["data"]["result"]
-        .as_array()
-        .cloned()
-        .unwrap_or_default())
-}
-
-fn value(sample: &Value) -> Result<f64> {
-    Ok(sample["value"][1].as_str().context("a value")?.parse()?)
-}
-
 fn label(sample: &Value, name: &str) -> String {
     sample["metric"][name]
         .as_str()
@@ -116,12 +98,12 @@ async fn prometheus_says_what_the_clients_saw() -> Result<()> {
         );
         tokio::time::sleep(Duration::from_millis(500)).await;
         counted.clear();
-        for sample in ask(&stack, counts).await? {
+        for sample in query(&stack, counts).await? {
             let key = (label(&sample, "function"), label(&sample, "status"));
-            counted.insert(key, value(&sample)? as u64);
+            counted.insert(key, value(&sample) as u64);
         }
     }
-    let failed = ask(
+    let failed = query(
         &stack,
         "sum by (function) (flowviz_function_errors_total{reason=\"trap\"}) > 0",
     )
@@ -130,7 +112,7 @@ async fn prometheus_says_what_the_clients_saw() -> Result<()> {
         failed.len() == 1 && label(&failed[0], "function") == "failing",
         "{failed:?}"
     );
-    ensure!(value(&failed[0])? as u64 == seen.statuses[&("failing".to_owned(), "500".to_owned())]);
+    ensure!(value(&failed[0]) as u64 == seen.statuses[&("failing".to_owned(), "500".to_owned())]);
 
     // Durations. The client's include the way there and back, so they may be in the next bucket.
     for (function, took) in &mut seen.took {
@@ -139,8 +121,9 @@ async fn prometheus_says_what_the_clients_saw() -> Result<()> {
             let promql = format!(
                 "histogram_quantile({quantile}, sum by (le) (http_request_duration_seconds_bucket{{function=\"{function}\"}}))"
             );
-            let samples = ask(&stack, &promql).await?;
-            let said = value(samples.first().context("a quantile")?)?;
+            let samples = query(&stack, &promql).await?;
+            let said = value(samples.first().context("a quantile")?);
+            ensure!(said.is_finite(), "{promql}: {samples:?}");
             let rank = ((took.len() as f64 * quantile).ceil() as usize).max(1) - 1;
             let (said_in, seen_in) = (bucket(said), bucket(took[rank]));
             eprintln!(

@@ -4,35 +4,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use flowviz_stack::{Options, Stack};
+use flowviz_tests::prometheus::{query, value};
 use flowviz_tests::{Wms, promtool_accepts};
 use serde_json::Value;
 
 /// Prometheus scrapes every 10 s, and a rate takes two scrapes.
 const PATIENCE: Duration = Duration::from_secs(120);
-
-async fn query(wms: &Wms, promql: &str) -> Result<Vec<Value>> {
-    let prometheus = wms.stack.prometheus_url().context("no Prometheus")?;
-    let answer: Value = wms
-        .http
-        .get(format!("{prometheus}/api/v1/query"))
-        .query(&[("query", promql)])
-        .send()
-        .await?
-        .error_for_status()?
-        .json()
-        .await?;
-    Ok(answer["data"]["result"]
-        .as_array()
-        .cloned()
-        .unwrap_or_default())
-}
-
-fn value(sample: &Value) -> f64 {
-    sample["value"][1]
-        .as_str()
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(f64::NAN)
-}
 
 #[tokio::test]
 async fn prometheus_knows_the_rate_of_each_function() -> Result<()> {
@@ -58,7 +35,7 @@ async fn prometheus_knows_the_rate_of_each_function() -> Result<()> {
                 .await?
                 .error_for_status()?;
         }
-        let samples = query(&wms, rates).await?;
+        let samples = query(&wms.stack, rates).await?;
         let served = ["health", "lots", "lot"].map(|function| rate_of(&samples, function));
         if served
             .iter()
@@ -74,18 +51,18 @@ async fn prometheus_knows_the_rate_of_each_function() -> Result<()> {
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
 
-    let up = query(&wms, "up{job=\"functions\"}").await?;
+    let up = query(&wms.stack, "up{job=\"functions\"}").await?;
     assert_eq!(up.iter().map(value).collect::<Vec<_>>(), [1.0]);
     let p99 =
         "histogram_quantile(0.99, sum by (le) (rate(http_request_duration_seconds_bucket[1m])))";
-    let p99 = query(&wms, p99).await?;
+    let p99 = query(&wms.stack, p99).await?;
     let seconds = p99.first().map(value).context("no quantile")?;
     assert!(seconds > 0.0 && seconds < 10.0, "{seconds}");
-    let pool = query(&wms, "flowviz_connection_pool_size{pool=\"flowviz\"}").await?;
+    let pool = query(&wms.stack, "flowviz_connection_pool_size{pool=\"flowviz\"}").await?;
     assert_eq!(pool.len(), 2, "busy and idle: {pool:?}");
     // PgBouncer's own numbers come the same way, and an alert that sums them leaves the console out.
     let waiting = "sum by (database) (pgbouncer_pools_client_waiting_connections{database!=\"pgbouncer\"}) + on () group_left pgbouncer_up";
-    let waiting = query(&wms, waiting).await?;
+    let waiting = query(&wms.stack, waiting).await?;
     assert_eq!(waiting.iter().map(value).collect::<Vec<_>>(), [1.0]);
     promtool_accepts(&wms.host.scrape().await?)?;
     Ok(())

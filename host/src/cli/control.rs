@@ -5,7 +5,6 @@
 
 use anyhow::{Context as _, Result};
 use tokio::runtime::{Builder, Runtime};
-use tokio::task::JoinHandle;
 
 /// Dropping it ends what runs there, without waiting for it.
 #[derive(Debug)]
@@ -22,12 +21,14 @@ impl Control {
         Ok(Self(Some(runtime)))
     }
 
-    /// `None`: it is ending.
-    pub fn spawn<F>(&self, future: F) -> Option<JoinHandle<F::Output>>
+    /// Runs until it is done, or until this is dropped.
+    pub fn spawn<F>(&self, future: F)
     where
         F: Future<Output: Send> + Send + 'static,
     {
-        self.0.as_ref().map(|runtime| runtime.spawn(future))
+        if let Some(runtime) = &self.0 {
+            runtime.spawn(future);
+        }
     }
 }
 

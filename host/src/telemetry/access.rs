@@ -156,7 +156,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_for_people_has_no_line_end_of_a_clients_making() {
+    fn a_line_for_people_says_the_same() {
         let line = Json {
             timestamp: DateTime::UNIX_EPOCH,
             level: "WARN",

@@ -9,6 +9,7 @@
 //! A version's series are there for as long as it is: versions come without end, their series must not stay.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -105,13 +106,9 @@ impl VersionMetrics {
 
     fn release(&self, labels: &[String; 3]) {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = held.states.get_mut(labels) {
-            *count -= 1;
-            if *count == 0 {
-                held.states.remove(labels);
-                // It is there.
-                _ = self.info.remove_label_values(labels);
-            }
+        if was_last(&mut held.states, labels) {
+            // It is there.
+            _ = self.info.remove_label_values(labels);
         }
     }
 
@@ -133,22 +130,28 @@ impl VersionMetrics {
 
     fn forget(&self, version: &[String; 2]) {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = held.versions.get_mut(version) {
-            *count -= 1;
-            if *count == 0 {
-                held.versions.remove(version);
-                let [function, name] = version;
-                for result in ["ok", "failed"] {
-                    _ = self.requests.remove_label_values(&[
-                        function.as_str(),
-                        name.as_str(),
-                        result,
-                    ]);
-                }
-                _ = self.seconds.remove_label_values(version);
+        if was_last(&mut held.versions, version) {
+            let [function, name] = version;
+            for result in ["ok", "failed"] {
+                let labels = [function.as_str(), name.as_str(), result];
+                _ = self.requests.remove_label_values(&labels);
             }
+            _ = self.seconds.remove_label_values(version);
         }
     }
+}
+
+/// Whether nobody holds it any more, now that one has let go of it.
+fn was_last<K: Eq + Hash>(held: &mut HashMap<K, usize>, key: &K) -> bool {
+    let Some(count) = held.get_mut(key) else {
+        return false;
+    };
+    *count -= 1;
+    let last = *count == 0;
+    if last {
+        held.remove(key);
+    }
+    last
 }
 
 // === impl FunctionVersions ===
