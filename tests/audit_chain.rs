@@ -26,11 +26,17 @@ struct Verified {
 
 /// Runs `flowviz audit verify`, without holding up the runtime.
 async fn verify(url: &str, args: &[&str]) -> Result<Verified> {
+    verify_with(&[("DATABASE_URL", url)], args).await
+}
+
+async fn verify_with(environment: &[(&str, &str)], args: &[&str]) -> Result<Verified> {
     let mut command = Command::new(&artifacts().flowviz);
     command
         .args(["audit", "verify"])
         .args(args)
-        .env("DATABASE_URL", url);
+        .env_remove("DATABASE_URL")
+        .env_remove("DATABASE_URL_FILE")
+        .envs(environment.iter().copied());
     let output = tokio::task::spawn_blocking(move || command.output()).await??;
     Ok(Verified {
         code: output.status.code(),
@@ -109,6 +115,26 @@ async fn every_acknowledged_write_has_one_event_in_one_chain() -> Result<()> {
             format!("0 events, the chain holds; head {zeros}\n")
         )
     );
+
+    // The address may be in a file, as secrets often are.
+    let file = tempfile::NamedTempFile::new()?;
+    std::fs::write(&file, wms.stack.app_url().to_string() + "\n")?;
+    let in_file = ("DATABASE_URL_FILE", file.path().to_str().context("a path")?);
+    let verified = verify_with(&[in_file], &[]).await?;
+    assert_eq!(verified.code, Some(0), "{verified:?}");
+    for (wrong, told) in [
+        (vec![], "required"),
+        (vec![in_file, ("DATABASE_URL", "x")], "cannot be used with"),
+        (vec![("DATABASE_URL_FILE", "/nowhere")], "No such file"),
+    ] {
+        let verified = verify_with(&wrong, &[]).await?;
+        assert_eq!(verified.code, Some(2), "{verified:?}");
+        assert!(verified.stderr.contains(told), "{verified:?}");
+        assert!(
+            verified.stderr.contains("--database-url-file"),
+            "{verified:?}"
+        );
+    }
 
     // By the last digit of their demonstration ids.
     let mut users = Vec::new();

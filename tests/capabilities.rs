@@ -232,6 +232,10 @@ async fn what_a_function_prints_is_logged_with_its_name_and_the_request() -> Res
             "{line}"
         );
         ensure!(line["request_id"] == id.as_str(), "{line}");
+        let version = &host.function("talker").await?["live"]["digest"];
+        let version = version.as_str().unwrap_or_default();
+        let said = line["version"].as_str().unwrap_or_default();
+        ensure!(!said.is_empty() && version.contains(said), "{line}");
     }
 
     let human = Host::with_manifest(

@@ -1,9 +1,11 @@
-//! Promise: a scrape stays small, with many functions too, and is what Prometheus' own linter accepts.
+//! Promise: a scrape stays small, with many functions too, and is what Prometheus' own linter accepts. A host that is to record
+//! nothing says so.
 
 use std::time::Instant;
 
 use anyhow::{Result, ensure};
-use flowviz_tests::{Host, HostOptions, probes, promtool_accepts};
+use flowviz_tests::{Answer, Host, HostOptions, probes, promtool_accepts};
+use reqwest::Method;
 
 const FUNCTIONS: usize = 200;
 const MOST_BYTES: usize = 2_000_000;
@@ -30,5 +32,19 @@ async fn two_hundred_functions_fit_into_two_megabytes() -> Result<()> {
     );
     ensure!(scrape.len() < MOST_BYTES, "{} bytes", scrape.len());
     promtool_accepts(&scrape)?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn without_metrics_functions_are_served_and_a_scrape_is_told() -> Result<()> {
+    let options = HostOptions {
+        env: vec![("FLOWVIZ_METRICS".to_owned(), "off".to_owned())],
+        ..HostOptions::default()
+    };
+    let host = Host::with_manifest(&probes(&[("probe", "")]), options)?;
+    ensure!(host.get("/probe/ok").await?.status == 200);
+    ensure!(host.get("/probe/panic").await?.status == 500);
+    let scrape = Answer::of(host.admin(Method::GET, "/metrics")).await?;
+    scrape.expect_problem(404, "metrics-off")?;
     Ok(())
 }

@@ -118,7 +118,13 @@ impl Admin {
         }
         match path {
             "/metrics" => match admin.telemetry.encode() {
-                Ok(text) => respond(StatusCode::OK, prometheus::TEXT_FORMAT, text),
+                Ok(Some(text)) => respond(StatusCode::OK, prometheus::TEXT_FORMAT, text),
+                Ok(None) => problem::response(
+                    StatusCode::NOT_FOUND,
+                    "metrics-off",
+                    "Metrics are off",
+                    "The host was started with --metrics=off and records none.",
+                ),
                 Err(error) => {
                     warn!(%error, "the metrics can't be encoded");
                     problem::response(

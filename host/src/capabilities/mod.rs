@@ -31,7 +31,7 @@ pub use key_value::KeyValueFile;
 pub use postgres::PostgresCtx;
 
 use crate::database::{Pools, Share};
-use crate::manifest::{AllowedHosts, FunctionId, Secret};
+use crate::manifest::{AllowedHosts, Secret};
 use crate::runtime::{InstanceShared, InstanceState};
 use crate::telemetry::business::FunctionBusinessMetrics;
 use crate::telemetry::database::FunctionDatabaseMetrics;
@@ -80,17 +80,13 @@ pub fn add_to_linker(linker: &mut Linker<InstanceState>) -> wasmtime::Result<()>
 
 impl Grants {
     /// WASI for one instance: environment, files, and standard output and error that end in the log. No network.
-    pub fn wasi(
-        &self,
-        function: &FunctionId,
-        instance: &Arc<InstanceShared>,
-    ) -> wasmtime::Result<WasiCtx> {
+    pub fn wasi(&self, instance: &Arc<InstanceShared>) -> wasmtime::Result<WasiCtx> {
         let mut wasi = WasiCtx::builder();
         for (name, value) in &self.environment {
             wasi.env(name, value.expose());
         }
-        wasi.stdout(stdio::LogStream::new(function, "stdout", instance));
-        wasi.stderr(stdio::LogStream::new(function, "stderr", instance));
+        wasi.stdout(stdio::LogStream::new(instance, "stdout"));
+        wasi.stderr(stdio::LogStream::new(instance, "stderr"));
         if let Some(files) = &self.files {
             wasi.preopened_dir(files.path(), "/", FsPerms::ReadOnly)?;
         }

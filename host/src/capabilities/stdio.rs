@@ -1,4 +1,4 @@
-//! A function's standard output and error: each line becomes a log line with the function's name, and the request's id.
+//! A function's standard output and error: each line becomes a log line with the function's name, its version, and the request's id.
 
 use std::io;
 use std::pin::Pin;
@@ -12,6 +12,7 @@ use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use crate::manifest::FunctionId;
 use crate::runtime::InstanceShared;
 use crate::telemetry::logs::FUNCTION_TARGET;
+use crate::telemetry::versions::VersionSeries;
 
 /// Bytes. A longer line is logged in pieces, so that a guest can't grow the host's memory by never ending one.
 const MAX_LINE: usize = 16 * 1024;
@@ -20,6 +21,7 @@ const MAX_LINE: usize = 16 * 1024;
 #[derive(Clone, Debug)]
 pub struct LogStream {
     function: FunctionId,
+    version: Arc<VersionSeries>,
     stream: &'static str,
     // The instance has the store, which holds this.
     instance: Weak<InstanceShared>,
@@ -34,13 +36,10 @@ struct Lines {
 // === impl LogStream ===
 
 impl LogStream {
-    pub fn new(
-        function: &FunctionId,
-        stream: &'static str,
-        instance: &Arc<InstanceShared>,
-    ) -> Self {
+    pub fn new(instance: &Arc<InstanceShared>, stream: &'static str) -> Self {
         Self {
-            function: function.clone(),
+            function: instance.config.id.clone(),
+            version: Arc::clone(&instance.version),
             stream,
             instance: Arc::downgrade(instance),
         }
@@ -56,6 +55,7 @@ impl LogStream {
         info!(
             target: FUNCTION_TARGET,
             function = %self.function,
+            version = self.version.version(),
             stream = self.stream,
             request_id = request_id.as_deref(),
             "{line}"

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use clap::{Args, Subcommand};
 
+use super::database_url::DatabaseUrlArgs;
 use crate::audit::{self, AuditError, Hash, Noted, Verdict};
 use crate::manifest::Secret;
 
@@ -24,16 +25,15 @@ pub struct Audit {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Check the chain of hashes over all audit events. Ends with 0 if it holds, 1 at the first fault, 2 if it can't be checked
+    /// Check the chain of hashes over all audit events. Through the pooler or straight, as a role that may read
+    /// them, such as the functions' own. Ends with 0 if it holds, 1 at the first fault, 2 if it can't be checked
     Verify(Verify),
 }
 
 #[derive(Debug, Args)]
 struct Verify {
-    /// PostgreSQL or its pooler, as a role that may read the trail, such as the functions' own: postgres://flowviz_app:...@host:5432/database.
-    /// Better given as DATABASE_URL in the environment, where other users of the machine can't see it
-    #[arg(long, value_name = "URL", env = "DATABASE_URL", hide_env_values = true, value_parser = super::secret)]
-    database_url: Secret,
+    #[command(flatten)]
+    database_url: DatabaseUrlArgs,
 
     /// The head that an earlier run printed: it must still be in the chain. Who cuts events off the end, or makes the whole chain
     /// anew, leaves one that holds in itself. So note the head after each run, somewhere that nobody who administers this database can
@@ -71,7 +71,7 @@ impl Audit {
 impl Verify {
     #[tokio::main]
     async fn run(self) -> Result<ExitCode> {
-        match self.verify().await {
+        match self.verify(self.database_url.get()?).await {
             Ok(verdict) => {
                 self.print(&verdict)?;
                 Ok(if verdict.holds {
@@ -87,13 +87,13 @@ impl Verify {
         }
     }
 
-    async fn verify(&self) -> Result<Verdict, AuditError> {
+    async fn verify(&self, database_url: &Secret) -> Result<Verdict, AuditError> {
         let noted = Noted {
             head: self.expect_head,
             at_least: self.expect_at_least,
         };
         let mut progress = Progress::new();
-        let verdict = audit::verify(&self.database_url, noted, |events, total| {
+        let verdict = audit::verify(database_url, noted, |events, total| {
             progress.show(events, total);
         })
         .await;

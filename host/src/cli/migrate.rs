@@ -5,15 +5,13 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::Args;
 
-use crate::manifest::Secret;
+use super::database_url::DatabaseUrlArgs;
 use crate::migrate::{self, DEFAULT_DIR, Demo};
 
 #[derive(Debug, Args)]
 pub struct Migrate {
-    /// PostgreSQL itself, as the owner of the schema: postgres://owner:...@host:5432/database. Better given as DATABASE_URL in
-    /// the environment, where other users of the machine can't see it
-    #[arg(long, value_name = "URL", env = "DATABASE_URL", hide_env_values = true, value_parser = super::secret)]
-    database_url: Secret,
+    #[command(flatten)]
+    database_url: DatabaseUrlArgs,
 
     /// The directory of the migrations
     #[arg(long, value_name = "DIR", default_value = DEFAULT_DIR)]
@@ -30,7 +28,7 @@ impl Migrate {
     #[tokio::main]
     pub async fn run(self) -> Result<()> {
         let options = migrate::Options {
-            database_url: self.database_url.expose().to_owned(),
+            database_url: self.database_url.get()?.expose().to_owned(),
             demo: self.demo.then(|| Demo::from_env(&self.dir)),
             dir: self.dir,
         };

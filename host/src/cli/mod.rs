@@ -6,6 +6,7 @@ mod audit;
 mod build;
 mod check;
 mod control;
+mod database_url;
 mod deploy;
 mod functions;
 mod migrate;
@@ -43,7 +44,7 @@ enum Command {
     Reload(reload::Reload),
     /// Check the manifest and its components, without serving
     Check(check::Check),
-    /// Bring the database's schema up to date (straight to PostgreSQL, not through the pooler)
+    /// Bring the database's schema up to date (straight to PostgreSQL, not through the pooler, as the schema's owner)
     Migrate(migrate::Migrate),
     /// Is the audit trail still what was written?
     Audit(audit::Audit),
@@ -82,4 +83,10 @@ fn complain(error: &anyhow::Error) {
 /// Reads an argument that is not to be shown.
 fn secret(text: &str) -> Result<Secret, Infallible> {
     Ok(Secret::from(text))
+}
+
+/// Reads a file whose text, but for the end of its last line, is not to be shown.
+fn secret_in_file(path: &str) -> std::io::Result<Secret> {
+    let text = std::fs::read_to_string(path)?;
+    Ok(Secret::from(text.trim_end_matches(['\r', '\n'])))
 }

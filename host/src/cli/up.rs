@@ -28,7 +28,7 @@ use crate::gateway::{Drain, Gateway, Server, TrustedProxies};
 use crate::manifest::{App, AppSettings, parse_size};
 use crate::runtime::Runtime;
 use crate::telemetry::log_writer::LogWriter;
-use crate::telemetry::{Telemetry, logs};
+use crate::telemetry::{Telemetry, logs, stop_recording};
 
 /// A second signal ends the host at once, with the status that a shell gives to a process killed by SIGTERM.
 const STOPPED_AT_ONCE: i32 = 143;
@@ -122,6 +122,17 @@ pub struct Up {
     )]
     access_log: bool,
 
+    /// Record what requests do, for /metrics; `off` is for finding out what that costs
+    #[arg(
+        long,
+        value_name = "on|off",
+        default_value = "on",
+        env = "FLOWVIZ_METRICS",
+        action = ArgAction::Set,
+        value_parser = BoolishValueParser::new()
+    )]
+    metrics: bool,
+
     /// The form of log lines
     #[arg(long, value_enum, default_value = "human", env = "FLOWVIZ_LOG_FORMAT")]
     log_format: logs::Format,
@@ -180,6 +191,10 @@ impl Up {
         let listener = bind(self.listen, "--listen").await?;
         let admin_listener = bind(self.admin_listen, "--admin-listen").await?;
 
+        if !self.metrics {
+            warn!("nothing is recorded for /metrics (--metrics)");
+            stop_recording();
+        }
         let control = Control::start()?;
         let telemetry = Arc::new(Telemetry::new()?);
         telemetry.register(logger.dropped()?)?;

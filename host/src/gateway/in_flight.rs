@@ -1,5 +1,6 @@
 //! A request that a function has: handed to an instance, and observed until its response has ended.
 
+use std::fmt;
 use std::future::ready;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -100,11 +101,7 @@ impl InFlight {
             observation.status(Problem::Overloaded.status());
             return Err(Problem::Overloaded);
         };
-        function
-            .config
-            .metrics
-            .queue_wait
-            .observe(started.elapsed().as_secs_f64());
+        function.config.metrics.queued(started.elapsed());
         let in_flight = Self {
             function: Arc::clone(function),
             request_id: Arc::clone(observation.request_id()),
@@ -188,7 +185,7 @@ impl InFlight {
             }
             read => {
                 if let Err(error) = read {
-                    warn!(function = %self.function.config.id, request_id = %self.request_id, "the response's body: {error}");
+                    self.warn(&format_args!("the response's body: {error}"));
                 }
                 self.fail(
                     Some(failure.unwrap_or(Reason::Error)),
@@ -238,6 +235,12 @@ impl InFlight {
         self.settle(Some(reason));
     }
 
+    fn warn(&self, what: &dyn fmt::Display) {
+        let function = &self.function.config.id;
+        let version = self.observation.as_ref().and_then(Observation::version);
+        warn!(%function, version, request_id = %self.request_id, "{what}");
+    }
+
     fn settle(&mut self, reason: Option<Reason>) {
         self.settled = true;
         if let (Some(reason), Some(observation)) = (reason, &mut self.observation) {
@@ -264,7 +267,7 @@ impl InFlight {
             failed => failed.verdict(),
         };
         if !matches!(failed, Failed::Call(HandleError::Ended(_))) {
-            warn!(function = %self.function.config.id, request_id = %self.request_id, "{failed}");
+            self.warn(failed);
         }
         self.fail(Some(reason), problem)
     }

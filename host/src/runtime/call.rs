@@ -174,7 +174,7 @@ impl std::fmt::Debug for Call {
 
 /// What to call it, when it is in the log.
 fn told(shared: &InstanceShared, error: &wasmtime::Error) -> Failure {
-    let function = &shared.config.id;
+    let (function, version) = (&shared.config.id, shared.version.version());
     let request_id = shared.request_id();
     let request_id = request_id.as_deref();
     let failure = match error.downcast_ref() {
@@ -183,8 +183,8 @@ fn told(shared: &InstanceShared, error: &wasmtime::Error) -> Failure {
         None => Failure::Trap,
     };
     match failure {
-        Failure::Trap => warn!(%function, request_id, "the function trapped: {error:?}"),
-        _ => warn!(%function, request_id, "{}", error.root_cause()),
+        Failure::Trap => warn!(%function, version, request_id, "the function trapped: {error:?}"),
+        _ => warn!(%function, version, request_id, "{}", error.root_cause()),
     }
     failure
 }

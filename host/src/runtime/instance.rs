@@ -7,6 +7,7 @@ use std::future::{pending, poll_fn};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
+use std::time::Duration;
 
 use futures::channel::oneshot;
 use wasmtime::component::ResourceTable;
@@ -20,6 +21,7 @@ use super::limits::{LimitExceeded, MemoryLimiter};
 use super::version::FunctionConfig;
 use crate::capabilities::{OutboundHttp, PostgresCtx};
 use crate::manifest::CPU_TICK;
+use crate::telemetry::versions::VersionSeries;
 
 /// One that is ready to serve, or serves.
 pub(super) struct Instance {
@@ -35,6 +37,7 @@ pub(super) struct Instance {
 #[derive(Debug)]
 pub struct InstanceShared {
     pub config: Arc<FunctionConfig>,
+    pub version: Arc<VersionSeries>,
     pub clock: GuestClock,
     /// Set by the postgres capability; cleared when a request starts.
     pub database_failed: Arc<AtomicBool>,
@@ -55,9 +58,14 @@ pub struct InstanceState {
 // === impl Instance ===
 
 impl Instance {
-    /// In a store whose state is for `shared`. It counts as idle from here on.
-    pub fn new(store: Store<InstanceState>, proxy: Proxy, shared: Arc<InstanceShared>) -> Self {
-        shared.config.metrics.instances_idle.inc();
+    /// In a store whose state is for `shared`. It counts as idle from here on; making it `took` so long.
+    pub fn new(
+        store: Store<InstanceState>,
+        proxy: Proxy,
+        shared: Arc<InstanceShared>,
+        took: Duration,
+    ) -> Self {
+        shared.config.metrics.made(took);
         Self {
             store,
             proxy,
@@ -82,9 +90,7 @@ impl Instance {
     pub fn begin(&mut self, request_id: Arc<str>) {
         self.served += 1;
         self.busy = true;
-        let metrics = &self.shared.config.metrics;
-        metrics.instances_idle.dec();
-        metrics.instances_busy.inc();
+        self.shared.config.metrics.begins();
         self.shared.clock.restart();
         self.shared.database_failed.store(false, Ordering::Relaxed);
         self.shared.set_request_id(Some(request_id));
@@ -135,10 +141,9 @@ impl Instance {
 
     fn rest(&mut self) {
         let metrics = &self.shared.config.metrics;
-        metrics.cpu.inc_by(self.shared.clock.take());
+        metrics.used(self.shared.clock.take());
         if std::mem::take(&mut self.busy) {
-            metrics.instances_busy.dec();
-            metrics.instances_idle.inc();
+            metrics.rests();
         }
     }
 }
@@ -146,11 +151,8 @@ impl Instance {
 impl Drop for Instance {
     fn drop(&mut self) {
         self.rest();
-        let metrics = &self.shared.config.metrics;
-        metrics.instances_idle.dec();
-        metrics
-            .memory
-            .observe(self.store.data().memory_peak() as f64);
+        let memory = self.store.data().memory_peak();
+        self.shared.config.metrics.gone(memory);
     }
 }
 
@@ -166,9 +168,10 @@ impl std::fmt::Debug for Instance {
 // === impl InstanceShared ===
 
 impl InstanceShared {
-    pub fn new(config: Arc<FunctionConfig>) -> Arc<Self> {
+    pub fn new(config: Arc<FunctionConfig>, version: Arc<VersionSeries>) -> Arc<Self> {
         Arc::new(Self {
             config,
+            version,
             clock: GuestClock::default(),
             database_failed: Arc::default(),
             request_id: Mutex::default(),
@@ -218,7 +221,7 @@ impl InstanceState {
         let config = Arc::clone(&shared.config);
         Ok(Self {
             table: ResourceTable::new(),
-            wasi: config.grants.wasi(&config.id, shared)?,
+            wasi: config.grants.wasi(shared)?,
             http: WasiHttpCtx::new(),
             outbound_http: OutboundHttp::new(Arc::clone(&config.grants.allowed_hosts)),
             postgres: config

@@ -117,25 +117,21 @@ impl FunctionVersion {
 
     async fn instantiate(&self) -> Result<Instance, NoInstance> {
         let started = Instant::now();
-        let shared = InstanceShared::new(Arc::clone(&self.config));
+        let shared = InstanceShared::new(Arc::clone(&self.config), Arc::clone(&self.series));
         let instantiated = async {
             let mut store = Instance::store(&self.engine, &shared)?;
             let proxy = self.loaded.proxy();
             let proxy = proxy.instantiate_async(&mut store).await?;
-            wasmtime::error::Ok(Instance::new(store, proxy, Arc::clone(&shared)))
+            let shared = Arc::clone(&shared);
+            wasmtime::error::Ok(Instance::new(store, proxy, shared, started.elapsed()))
         };
-        let instance = shared.clock.time(instantiated).await.map_err(|error| {
+        shared.clock.time(instantiated).await.map_err(|error| {
             if error.is::<PoolConcurrencyLimitError>() {
                 NoInstance::PoolFull
             } else {
                 NoInstance::Instantiation(format!("{error:#}"))
             }
-        })?;
-        let metrics = &self.config.metrics;
-        metrics
-            .instantiation
-            .observe(started.elapsed().as_secs_f64());
-        Ok(instance)
+        })
     }
 }
 

@@ -10,6 +10,7 @@ use prometheus::{
     CounterVec, GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry,
 };
 
+use super::recording;
 use crate::manifest::{FunctionId, MetricDeclaration, MetricKind};
 
 const OTHER: &str = "other";
@@ -218,23 +219,15 @@ impl Metric {
                 value: value.to_string(),
             });
         }
-        let values = self.bounded(self.values(labels)?);
-        match (&self.family, record) {
-            (Family::Counter(family), Record::Add(value)) => {
-                family.with_label_values(&values).inc_by(value);
-            }
-            (Family::Gauge(family), Record::Set(value)) => {
-                family.with_label_values(&values).set(value);
-            }
-            (Family::Histogram(family), Record::Observe(value)) => {
-                family.with_label_values(&values).observe(value);
-            }
-            (family, _) => {
-                return Err(RecordError::WrongType {
-                    name: name(),
-                    declared: family.type_name(),
-                });
-            }
+        if !self.family.takes(record) {
+            return Err(RecordError::WrongType {
+                name: name(),
+                declared: self.family.type_name(),
+            });
+        }
+        let values = self.values(labels)?;
+        if recording() {
+            self.family.record(&self.bounded(values), record);
         }
         Ok(())
     }
@@ -298,6 +291,31 @@ impl Metric {
 // === impl Family ===
 
 impl Family {
+    fn takes(&self, record: Record) -> bool {
+        matches!(
+            (self, record),
+            (Self::Counter(_), Record::Add(_))
+                | (Self::Gauge(_), Record::Set(_))
+                | (Self::Histogram(_), Record::Observe(_))
+        )
+    }
+
+    /// What it [`takes`](Self::takes).
+    fn record(&self, values: &[String], record: Record) {
+        match (self, record) {
+            (Self::Counter(family), Record::Add(value)) => {
+                family.with_label_values(values).inc_by(value);
+            }
+            (Self::Gauge(family), Record::Set(value)) => {
+                family.with_label_values(values).set(value);
+            }
+            (Self::Histogram(family), Record::Observe(value)) => {
+                family.with_label_values(values).observe(value);
+            }
+            _ => {}
+        }
+    }
+
     fn type_name(&self) -> &'static str {
         match self {
             Self::Counter(_) => "counter",

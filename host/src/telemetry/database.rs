@@ -24,6 +24,7 @@ use prometheus::{
     Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry,
 };
 
+use super::recording;
 use crate::manifest::FunctionId;
 
 /// Seconds. One statement on a near server takes a fraction of a millisecond; the edges above 0.1 are those of the requests'
@@ -237,6 +238,9 @@ impl Statement {
 
 impl Drop for Statement {
     fn drop(&mut self) {
+        if !recording() {
+            return;
+        }
         if let Some(counter) = self.metrics.0.results.get(self.outcome as usize) {
             counter.inc();
         }
@@ -251,7 +255,9 @@ impl Drop for Statement {
 
 impl PoolMetrics {
     pub fn waited(&self, wait: Duration) {
-        self.wait.observe(wait.as_secs_f64());
+        if recording() {
+            self.wait.observe(wait.as_secs_f64());
+        }
     }
 
     /// The server showed a certificate that is valid until then, in seconds since 1970.

@@ -15,6 +15,8 @@ pub mod red;
 pub mod runtime;
 pub mod versions;
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use prometheus::core::Collector;
 use prometheus::{Encoder, IntGaugeVec, Opts, Registry, TextEncoder};
 
@@ -25,6 +27,18 @@ pub use deploy::DeployMetrics;
 pub use pgbouncer::PgBouncerMetrics;
 pub use red::RedMetrics;
 pub use runtime::RuntimeMetrics;
+
+static RECORDING: AtomicBool = AtomicBool::new(true);
+
+/// From now on requests leave nothing in the metrics: to find out what recording costs, or where nobody reads them. Before the
+/// first request, since a gauge that went up must come down.
+pub fn stop_recording() {
+    RECORDING.store(false, Ordering::Relaxed);
+}
+
+fn recording() -> bool {
+    RECORDING.load(Ordering::Relaxed)
+}
 
 /// Every family the host serves, registered in one registry of its own.
 #[derive(Debug)]
@@ -75,11 +89,14 @@ impl Telemetry {
         self.registry.register(family)
     }
 
-    /// Everything, in Prometheus' text format. Its content type is [`prometheus::TEXT_FORMAT`].
-    pub fn encode(&self) -> prometheus::Result<Vec<u8>> {
+    /// Everything, in Prometheus' text format. Its content type is [`prometheus::TEXT_FORMAT`]. `None`: nothing is recorded.
+    pub fn encode(&self) -> prometheus::Result<Option<Vec<u8>>> {
+        if !recording() {
+            return Ok(None);
+        }
         let mut text = Vec::with_capacity(64 * 1024);
         TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
-        Ok(text)
+        Ok(Some(text))
     }
 }
 
@@ -98,7 +115,8 @@ mod tests {
 
     #[test]
     fn a_scrape_tells_which_host_this_is() {
-        let scrape = String::from_utf8(Telemetry::new().unwrap().encode().unwrap()).unwrap();
+        let scrape = Telemetry::new().unwrap().encode().unwrap().unwrap();
+        let scrape = String::from_utf8(scrape).unwrap();
         let version = env!("CARGO_PKG_VERSION");
         assert!(scrape.contains(&format!(r#"flowviz_build_info{{version="{version}"}} 1"#)));
     }

@@ -9,7 +9,7 @@
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use http::{Method, StatusCode};
 use prometheus::{
@@ -18,6 +18,7 @@ use prometheus::{
 };
 
 use super::access::{Asked, Line};
+use super::recording;
 use super::versions::VersionSeries;
 
 /// Seconds. 0.5 and 1 are edges because the service objectives are stated at them.
@@ -227,7 +228,9 @@ impl RouteMetrics {
         asked: Asked,
         started: Instant,
     ) -> Observation {
-        self.in_flight.inc();
+        if recording() {
+            self.in_flight.inc();
+        }
         Observation {
             route: Arc::clone(self),
             method: method_index(method),
@@ -299,6 +302,11 @@ impl Observation {
         &self.asked.request_id
     }
 
+    /// Which version answers; `None` before one has it.
+    pub fn version(&self) -> Option<&str> {
+        self.version.as_deref().map(VersionSeries::version)
+    }
+
     /// It is this version's to answer.
     pub fn served_by(&mut self, version: &Arc<VersionSeries>) {
         self.version = Some(Arc::clone(version));
@@ -308,13 +316,10 @@ impl Observation {
     pub fn failed(&mut self, reason: Reason) {
         self.failure.get_or_insert(reason);
     }
-}
 
-/// In the order that keeps a scrape true, which reads the families by name: whoever sees an error or the request's end sees
-/// the request too.
-impl Drop for Observation {
-    fn drop(&mut self) {
-        let took = self.started.elapsed();
+    /// In the order that keeps a scrape true, which reads the families by name: whoever sees an error or the request's end sees
+    /// the request too.
+    fn record(&self, took: Duration) {
         self.route.count(self.method, self.status, 1);
         if let Some(method) = self.route.method(self.method) {
             method.duration.observe(took.as_secs_f64());
@@ -329,10 +334,19 @@ impl Drop for Observation {
             counter.inc();
         }
         self.route.in_flight.dec();
+    }
+}
+
+impl Drop for Observation {
+    fn drop(&mut self) {
+        let took = self.started.elapsed();
+        if recording() {
+            self.record(took);
+        }
         let line = Line {
             asked: &self.asked,
             function: &self.route.function,
-            version: self.version.as_deref().map(VersionSeries::version),
+            version: self.version(),
             route: &self.route.route,
             method: method_name(self.method),
             status: self.status,

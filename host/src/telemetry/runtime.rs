@@ -1,12 +1,14 @@
 //! What the functions' instances cost: instantiation, instances, CPU and memory, and the wait for a place.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use prometheus::{
     Counter, CounterVec, Histogram, HistogramOpts, HistogramVec, IntGauge, IntGaugeVec, Opts,
     Registry,
 };
 
+use super::recording;
 use super::versions::{FunctionVersions, VersionMetrics};
 
 /// Seconds, from 1 us: a warm slot of the pooling allocator is ready in tens of microseconds.
@@ -47,16 +49,12 @@ pub struct RuntimeMetrics {
 /// One function's handles.
 #[derive(Debug)]
 pub struct FunctionRuntimeMetrics {
-    /// Seconds that making an instance took.
-    pub instantiation: Histogram,
-    pub instances_busy: IntGauge,
-    pub instances_idle: IntGauge,
-    /// Seconds of CPU that the guest's own code used.
-    pub cpu: Counter,
-    /// Bytes of linear memory that an instance had at its end.
-    pub memory: Histogram,
-    /// Seconds that a request waited for a place below `max_concurrency`.
-    pub queue_wait: Histogram,
+    instantiation: Histogram,
+    busy: IntGauge,
+    idle: IntGauge,
+    cpu: Counter,
+    memory: Histogram,
+    queue_wait: Histogram,
 }
 
 // === impl RuntimeMetrics ===
@@ -114,10 +112,10 @@ impl RuntimeMetrics {
             instantiation: self
                 .instantiation
                 .get_metric_with_label_values(&[function])?,
-            instances_busy: self
+            busy: self
                 .instances
                 .get_metric_with_label_values(&[function, "busy"])?,
-            instances_idle: self
+            idle: self
                 .instances
                 .get_metric_with_label_values(&[function, "idle"])?,
             cpu: self.cpu.get_metric_with_label_values(&[function])?,
@@ -128,5 +126,55 @@ impl RuntimeMetrics {
 
     pub fn versions(&self, function: &str) -> FunctionVersions {
         self.versions.for_function(function)
+    }
+}
+
+// === impl FunctionRuntimeMetrics ===
+
+impl FunctionRuntimeMetrics {
+    /// Making an instance took so long; it is idle.
+    pub fn made(&self, took: Duration) {
+        if recording() {
+            self.instantiation.observe(took.as_secs_f64());
+            self.idle.inc();
+        }
+    }
+
+    /// An idle instance got a request.
+    pub fn begins(&self) {
+        if recording() {
+            self.idle.dec();
+            self.busy.inc();
+        }
+    }
+
+    /// A busy instance has nothing to do.
+    pub fn rests(&self) {
+        if recording() {
+            self.busy.dec();
+            self.idle.inc();
+        }
+    }
+
+    /// The guest, with the calls that it makes, used the CPU for so many seconds.
+    pub fn used(&self, cpu: f64) {
+        if recording() {
+            self.cpu.inc_by(cpu);
+        }
+    }
+
+    /// An idle instance is gone, whose memory had so many bytes.
+    pub fn gone(&self, memory: usize) {
+        if recording() {
+            self.idle.dec();
+            self.memory.observe(memory as f64);
+        }
+    }
+
+    /// A request waited for a place below `max_concurrency`.
+    pub fn queued(&self, wait: Duration) {
+        if recording() {
+            self.queue_wait.observe(wait.as_secs_f64());
+        }
     }
 }

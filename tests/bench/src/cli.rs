@@ -94,6 +94,26 @@ pub enum Statements {
 pub enum Command {
     /// Be the native server that our host is measured against
     Native(Native),
+    /// Find out what telemetry costs: our host with metrics, access log and scrapes beside itself without
+    Telemetry(Telemetry),
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct Telemetry {
+    /// What is asked
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Case::GetLot, Case::NoDb])]
+    pub case: Vec<Case>,
+
+    #[arg(long, default_value_t = 100)]
+    pub connections: usize,
+
+    /// Both in turn, so many times
+    #[arg(long, default_value_t = 20)]
+    pub pairs: usize,
+
+    /// Of each measurement, without the warm-up
+    #[arg(long, default_value_t = 3.0)]
+    pub seconds: f64,
 }
 
 #[derive(Args)]

@@ -196,6 +196,7 @@ async fn start(
         cache,
         first: "/hello",
         plant,
+        telemetry: true,
     };
     programs.start_host(options).await
 }

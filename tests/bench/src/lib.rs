@@ -18,3 +18,4 @@ pub mod report;
 pub mod rounds;
 pub mod same;
 pub mod server;
+pub mod telemetry;

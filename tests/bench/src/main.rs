@@ -11,6 +11,7 @@ use flowviz_bench::plant::Plant;
 use flowviz_bench::process::raise_descriptor_limit;
 use flowviz_bench::report::{Report, ratios, rows};
 use flowviz_bench::server::{HostOptions, Programs};
+use flowviz_bench::telemetry;
 use tokio::net::TcpListener;
 
 fn main() -> Result<()> {
@@ -18,7 +19,7 @@ fn main() -> Result<()> {
     raise_descriptor_limit();
     match &cli.command {
         Some(Command::Native(native)) => serve(native),
-        None => bench(&cli),
+        Some(Command::Telemetry(_)) | None => bench(&cli),
     }
 }
 
@@ -43,27 +44,42 @@ async fn bench(cli: &Cli) -> Result<()> {
         cache: &cache,
         first: "/hello",
         plant: Some(&plant),
+        telemetry: true,
     };
+    if let Some(Command::Telemetry(wanted)) = &cli.command {
+        telemetry::costs(wanted, &plant, &programs, &options).await?;
+    } else {
+        compare(cli, &plant, &programs, &options).await?;
+    }
+    plant.stack.stop().await;
+    Ok(())
+}
+
+/// With the native server.
+async fn compare(
+    cli: &Cli,
+    plant: &Plant,
+    programs: &Programs,
+    options: &HostOptions<'_>,
+) -> Result<()> {
     let rounds = cli.rounds();
-    let environment = Environment::of(&plant, &rounds).await?;
+    let environment = Environment::of(plant, &rounds).await?;
     if !rounds.cases.is_empty() {
-        let same = rounds.check(&plant, &programs, &options).await?;
+        let same = rounds.check(plant, programs, options).await?;
         eprintln!("both systems gave the same answers to {same} requests");
     }
-    let turns = rounds.run(&plant, &programs, &options).await?;
+    let turns = rounds.run(plant, programs, options).await?;
     let report = Report {
         environment,
         rows: rows(&turns),
         ratios: ratios(&turns),
         host: if cli.with_figures() {
-            figures(&plant, &programs).await?
+            figures(plant, programs).await?
         } else {
             Vec::new()
         },
         rounds: turns,
     };
-    plant.stack.stop().await;
-
     println!("{}", report.table());
     let output = cli.output();
     std::fs::write(&output, serde_json::to_string_pretty(&report)?)

@@ -155,16 +155,17 @@ pub fn ratios(turns: &[Turn]) -> Vec<Ratio> {
 
 /// Of an even number of values, the mean of the two in the middle; of none, none.
 pub fn median(values: impl IntoIterator<Item = f64>) -> f64 {
+    quantile(values, 0.5)
+}
+
+/// Between two values, in proportion; of none, none.
+pub fn quantile(values: impl IntoIterator<Item = f64>, quantile: f64) -> f64 {
     let mut values: Vec<f64> = values.into_iter().collect();
     values.sort_by(f64::total_cmp);
-    let middle = values.len() / 2;
-    match (values.get(middle), values.len() % 2) {
-        (Some(value), 1) => *value,
-        (Some(value), _) => values
-            .get(middle - 1)
-            .map_or(*value, |before| (before + value) / 2.0),
-        (None, _) => f64::NAN,
-    }
+    let place = values.len().saturating_sub(1) as f64 * quantile;
+    let at = |place: f64| values.get(place as usize).copied().unwrap_or(f64::NAN);
+    let (below, above) = (at(place.floor()), at(place.ceil()));
+    below + (above - below) * place.fract()
 }
 
 // === impl Report ===
@@ -311,6 +312,7 @@ mod tests {
     fn the_median_is_in_the_middle() {
         assert_eq!(median([3.0, 1.0, 2.0]), 2.0);
         assert_eq!(median([4.0, 1.0, 2.0, 3.0]), 2.5);
+        assert_eq!(quantile([3.0, 1.0, 2.0], 0.25), 1.5);
         assert!(median([]).is_nan());
     }
 }

@@ -55,6 +55,8 @@ pub struct HostOptions<'a> {
     /// What is asked until it answers with 200.
     pub first: &'a str,
     pub plant: Option<&'a Plant>,
+    /// Metrics and the access log, as production has them.
+    pub telemetry: bool,
 }
 
 // === impl System ===
@@ -116,13 +118,16 @@ impl Programs {
         let (address, admin) = (free()?, free()?);
         let mut command = self.command(&self.flowviz);
         command
-            .args(["up", "--rate-limits=off", "--from"])
+            .args(["up", "--rate-limits=off", "--log-format=json", "--from"])
             .arg(options.manifest)
             .arg("--cache-dir")
             .arg(options.cache)
             .arg(format!("--listen={address}"))
             .arg(format!("--admin-listen={admin}"))
             .env_remove("RUST_LOG");
+        if !options.telemetry {
+            command.args(["--metrics=off", "--access-log=off"]);
+        }
         if let Some(plant) = options.plant {
             command
                 .env(
