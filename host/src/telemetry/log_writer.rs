@@ -1,10 +1,11 @@
 //! The log's lines on their way to standard error, written by a thread of its own, many at once.
 //!
-//! Whoever logs never waits for whoever reads: a line is appended to a buffer. The thread is woken by the first line and then waits a
-//! moment for more: a wake-up for each line would cost more than the line. When the buffer is full, lines are lost, and counted.
+//! Whoever logs never waits for whoever reads: a line is appended to a buffer. While there are lines the thread looks by itself every
+//! moment; only the first line after a quiet one wakes it, since a wake-up costs far more than a line. When the buffer is full, lines
+//! are lost, and counted.
 
 use std::io;
-use std::mem::take;
+use std::mem::{swap, take};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -15,7 +16,10 @@ use tracing_subscriber::fmt::MakeWriter;
 const MOST: usize = 16 * 1024 * 1024;
 
 /// How long a line may wait for others.
-const GATHER: Duration = Duration::from_millis(10);
+const GATHER: Duration = Duration::from_millis(50);
+
+/// Bytes that are kept for the next lines, so that no memory is asked for at usual rates.
+const KEPT: usize = 1024 * 1024;
 
 /// How long the end of the process waits for a reader that doesn't read.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -34,6 +38,8 @@ struct Shared {
 #[derive(Debug, Default)]
 struct State {
     waiting: Vec<u8>,
+    /// The thread doesn't look by itself.
+    asleep: bool,
     /// The thread has taken lines and isn't done with them.
     writing: bool,
     /// Somebody waits for it: there is nothing to gather.
@@ -60,10 +66,10 @@ impl LogWriter {
             self.0.dropped.fetch_add(1, Relaxed);
             return;
         }
-        let first = state.waiting.is_empty() && !state.writing;
         state.waiting.extend_from_slice(lines);
+        let wake = take(&mut state.asleep);
         drop(state);
-        if first {
+        if wake {
             self.0.changed.notify_all();
         }
     }
@@ -115,32 +121,34 @@ impl Shared {
     }
 
     fn write_all(&self, mut to: impl io::Write) {
+        let mut lines = Vec::new();
         let mut state = self.state();
         loop {
+            state.asleep = state.waiting.is_empty();
             state = self
                 .changed
-                .wait_while(state, |state| state.waiting.is_empty())
+                .wait_while(state, |state| state.asleep)
                 .unwrap_or_else(PoisonError::into_inner);
-            state = self
-                .changed
-                .wait_timeout_while(state, GATHER, |state| !state.hurry)
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
-            let lines = take(&mut state.waiting);
-            state.writing = true;
-            drop(state);
-            // There is nobody to tell.
-            _ = to.write_all(&lines).and_then(|()| to.flush());
-            state = self.state();
-            state.writing = false;
-            if state.waiting.capacity() == 0 {
-                // Used again, unless it has grown beyond the usual.
-                let mut lines = lines;
+            loop {
+                state = self
+                    .changed
+                    .wait_timeout_while(state, GATHER, |state| !state.hurry)
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .0;
+                if state.waiting.is_empty() {
+                    break;
+                }
+                swap(&mut state.waiting, &mut lines);
+                state.writing = true;
+                drop(state);
+                // There is nobody to tell.
+                _ = to.write_all(&lines).and_then(|()| to.flush());
                 lines.clear();
-                lines.shrink_to(64 * 1024);
-                state.waiting = lines;
+                lines.shrink_to(KEPT);
+                state = self.state();
+                state.writing = false;
+                self.changed.notify_all();
             }
-            self.changed.notify_all();
         }
     }
 }

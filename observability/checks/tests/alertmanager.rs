@@ -26,7 +26,7 @@ fn severity_decides_who_is_told() {
     for (labels, expected) in [
         (&["alertname=HostDown", "severity=critical"][..], "on-call"),
         (&["alertname=PoolWaitHigh", "severity=warning"], "team"),
-        (&["alertname=SwapFailed", "severity=info"], "nobody"),
+        (&["alertname=SwapFailed", "severity=warning"], "team"),
         (&["alertname=Forgotten"], "team"),
         (&["alertname=Watchdog", "severity=info"], "dead-mans-switch"),
         // In writing, to whoever answers for quality.
