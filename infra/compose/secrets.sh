@@ -39,7 +39,7 @@ chmod 0700 "$dir"
 # PostgreSQL's superuser and roles; the users of PgBouncer's console.
 for name in postgres flowviz flowviz_app flowviz_monitor flowviz_stats flowviz_admin; do random "${name}_password"; done
 for name in jwt_secret admin_token grafana_admin_password grafana_secret_key; do random "$name"; done
-# For notifications: Slack's webhook, the mail account's password. Empty: none are sent that way.
+# For notifications: Slack's webhook, the mail account's password. Whoever has them fills them in (docs/compose.md, Who is told).
 for name in slack_url smtp_password; do optional "$name"; done
 
 owner=$(password flowviz_password)

@@ -11,6 +11,8 @@ use crate::read;
 
 /// What others serve and docs/metrics.md doesn't list. Of postgres_exporter, what 0.11 and 0.15 both have.
 const OF_OTHERS: &[&str] = &[
+    // Prometheus' own, of its alerts.
+    "ALERTS",
     "alertmanager_notifications_failed_total",
     "node_cpu_seconds_total",
     "node_filesystem_avail_bytes",
