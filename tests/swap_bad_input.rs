@@ -275,6 +275,12 @@ async fn one_swap_at_a_time_and_any_number_of_functions() -> Result<()> {
             || slugs == ["component-rejected", "component-rejected"],
         "{slugs:?}"
     );
+    // One that had to wait was not looked at, and so not rejected.
+    let rejected = slugs.iter().filter(|slug| *slug == "component-rejected");
+    let labels = [("function", "probe"), ("result", "rejected")];
+    let counted = host.metrics().await?;
+    let counted = counted.sum("flowviz_function_swaps_total", &labels);
+    ensure!(counted == rejected.count() as f64, "{slugs:?}, {counted}");
     host.expect_version("probe", FIRST).await
 }
 

@@ -406,8 +406,11 @@ impl Deployer {
         outcome.inspect_err(|error| self.turned_down(id, error))
     }
 
-    /// A candidate didn't come to be live.
+    /// A candidate didn't come to be live. One that has to wait was not looked at.
     pub fn turned_down(&self, id: &str, error: &DeployError) {
+        if error.is_busy() {
+            return;
+        }
         self.not_received(id, error.describe().1, &error.to_string());
     }
 

@@ -32,6 +32,11 @@ pub enum DeployError {
 // === impl DeployError ===
 
 impl DeployError {
+    /// Nothing is wrong with what was to be live; another one is being looked at.
+    pub fn is_busy(&self) -> bool {
+        matches!(self, Self::SwapInProgress | Self::ReloadInProgress)
+    }
+
     /// The status, and the last part of a problem's `type` and its title.
     pub fn describe(&self) -> (StatusCode, &'static str, &'static str) {
         match self {

@@ -21,7 +21,9 @@ impl Deployer {
     /// With `fresh`, what was deployed is forgotten: the manifest's files serve.
     pub async fn reload(&self, fresh: bool) -> Result<Reloaded, DeployError> {
         let outcome = self.try_reload(fresh).await;
-        self.loader.telemetry.deploy.reload(outcome.is_ok());
+        if !outcome.as_ref().is_err_and(DeployError::is_busy) {
+            self.loader.telemetry.deploy.reload(outcome.is_ok());
+        }
         match &outcome {
             Ok(Reloaded {
                 functions, routes, ..
