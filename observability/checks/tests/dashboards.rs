@@ -157,6 +157,7 @@ fn every_panel_says_what_it_shows() -> Result<()> {
                 let expr = text(&target["expr"]);
                 let plain = expr
                     .replace("$__rate_interval", "1m")
+                    .replace("$__range_s", "3600")
                     .replace("$__range", "1h")
                     .replace("$function", "x")
                     .replace("$instance", "x")

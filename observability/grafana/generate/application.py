@@ -8,6 +8,7 @@ from panels import (
     VERY_SLOW_SECONDS,
     falling,
     graph,
+    grown,
     heat,
     number,
     query,
@@ -25,6 +26,11 @@ def burn(kind, ratio):
     windows = [("1h", "1 h"), ("6h", "6 h"), ("1d", "1 day"), ("3d", "3 days")]
     budget = f"on () (1 - app:slo_{kind}:objective)"
     return [query(f"app:http_request_{ratio}_ratio:rate{window} / {budget}", name) for window, name in windows]
+
+
+def most_answered(labels):
+    counted = grown(f"http_requests_total{{{labels}}}", "$__range")
+    return f"topk(10, sum by (function, method, route, status) ({counted}) >= 1)"
 
 
 at_a_glance = row(
@@ -206,8 +212,7 @@ by_function = row(
         "Failing endpoints",
         "Routes answered 5xx within the page's time, most often first.",
         "short",
-        "topk(10, sum by (function, method, route, status) "
-        f'(increase(http_requests_total{{status=~"5..", {CHOSEN}}}[$__range])) >= 1)',
+        most_answered(f'status=~"5..", {CHOSEN}'),
         ["function", "method", "route", "status"],
         value="Answers",
         width=8,
@@ -216,8 +221,7 @@ by_function = row(
         "Refused requests",
         "Routes answered 4xx within the page's time, most often first: clients that are wrong, locked out (401, 403) or too eager (429).",
         "short",
-        "topk(10, sum by (function, method, route, status) "
-        '(increase(http_requests_total{status=~"4.."}[$__range])) >= 1)',
+        most_answered('status=~"4.."'),
         ["function", "method", "route", "status"],
         value="Answers",
         width=8,

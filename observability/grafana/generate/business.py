@@ -1,7 +1,7 @@
 """Does the plant work as it should: lots, decisions, runs, people, and the record that they leave?"""
 
 from page import page, row
-from panels import SLOW_SECONDS, VERY_SLOW_SECONDS, graph, heat, number, query, rising
+from panels import SLOW_SECONDS, VERY_SLOW_SECONDS, graph, grown, heat, number, query, rising
 
 LOTS = "flowviz_lots_registered_total"
 MASS = "flowviz_lots_registered_kg_total"
@@ -15,7 +15,7 @@ INTACT = [(1, "intact", "green"), (0, "BROKEN", "red")]
 
 def hour(metric, by="", labels=""):
     grouped = f"sum by ({by})" if by else "sum"
-    return f"{grouped} (increase({metric}{labels}[1h]))"
+    return f"{grouped} ({grown(metric + labels)})"
 
 
 def failure_ratio(by=""):
@@ -56,7 +56,7 @@ at_a_glance = row(
         "CCP overrides, 24 h",
         "Decisions PASS outside a critical control point's limits, by a manager. CCPOverride fires on each.",
         "short",
-        "sum(increase(flowviz_ccp_overrides_total[24h]))",
+        f"sum({grown('flowviz_ccp_overrides_total', '24h')})",
         width=3,
         limits=[("green", None), ("red", 1)],
         now=True,

@@ -47,6 +47,19 @@ UP = falling(1, 1)[::2]
 _NONE = [("green", None)]
 
 
+def grown(counter, window="1h"):
+    """How much each series of a counter of the host grew within a window.
+
+    `increase()` doesn't see what a series is born with: a run's first lot makes it 1, and there was no 0 before. What wasn't there when
+    the window began counts as a whole, if the host was seen then or has started since. Otherwise nobody knows when it came.
+    """
+    seconds = {"1h": 3600, "24h": 86400, "$__range": "$__range_s"}[window]
+    start = "process_start_time_seconds"
+    known = f"({start} offset {window} or {start} > time() - {seconds})"
+    born = f"{counter} unless {counter} offset {window} and on (job, instance) {known}"
+    return f"{born} or increase({counter}[{window}])"
+
+
 def _panel(kind, title, about, unit, queries, size, options, thresholds=_NONE, custom=None, **defaults):
     width, height = size
     field = {
