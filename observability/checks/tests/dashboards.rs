@@ -127,6 +127,27 @@ fn the_types_are_of_the_grafana_that_runs() -> Result<()> {
     Ok(())
 }
 
+/// A number of what has ended would be shown as if it still were: the last value of a range is up to the page's time old.
+#[test]
+fn every_number_is_of_now() -> Result<()> {
+    for dashboard in dashboards()? {
+        for panel in panels(&dashboard) {
+            let name = format!("{}: {}", text(&dashboard["uid"]), text(&panel["title"]));
+            for target in list(&panel["targets"]).filter(|_| panel["type"] == "stat") {
+                ensure!(
+                    target["instant"] == true && target["range"] == false,
+                    "{name} asks for a range"
+                );
+                ensure!(
+                    panel["fieldConfig"]["defaults"]["noValue"] == "no data",
+                    "{name}: what does it show when there is nothing?"
+                );
+            }
+        }
+    }
+    Ok(())
+}
+
 #[test]
 fn every_panel_says_what_it_shows() -> Result<()> {
     for dashboard in dashboards()? {

@@ -19,6 +19,7 @@ from panels import (
 ERRORS = rising(1 - AVAILABILITY, 0.05)
 LATENCY = rising(SLOW_SECONDS, VERY_SLOW_SECONDS)
 BURN = rising(1, 14.4)
+FAILING = 'function:http_request_error_ratio:rate5m{function!="none"}'
 CHOSEN = 'function=~"$function", function!="none"'
 
 
@@ -61,9 +62,8 @@ at_a_glance = row(
         "Functions failing",
         "Functions of whose requests more than 5 % were answered 5xx, over 5 minutes. 'Error ratio by function' says which.",
         "short",
-        'count(function:http_request_error_ratio:rate5m{function!="none"} > 0.05) or vector(0)',
+        f"count({FAILING} > 0.05) or count({FAILING}) * 0",
         limits=rising(1, 3),
-        now=True,
     ),
     number(
         "Alerts firing",
@@ -71,7 +71,6 @@ at_a_glance = row(
         "short",
         'count(ALERTS{alertstate="firing", alertname!="Watchdog"}) or vector(0)',
         limits=rising(1, 3),
-        now=True,
     ),
 )
 
@@ -83,7 +82,6 @@ objectives = row(
         "percentunit",
         "1 - app:http_request_error_ratio:rate30d",
         limits=falling(AVAILABILITY, AVAILABILITY + 0.001),
-        now=True,
         decimals=3,
     ),
     number(
@@ -92,7 +90,6 @@ objectives = row(
         "percentunit",
         "app:slo_availability_budget_remaining:ratio30d",
         limits=falling(0, 0.25),
-        now=True,
         decimals=1,
     ),
     graph(
@@ -110,7 +107,6 @@ objectives = row(
         "percentunit",
         "1 - app:http_request_slow_ratio:rate30d",
         limits=falling(FAST_ENOUGH, FAST_ENOUGH + 0.002),
-        now=True,
         decimals=3,
     ),
     number(
@@ -119,7 +115,6 @@ objectives = row(
         "percentunit",
         "app:slo_latency_budget_remaining:ratio30d",
         limits=falling(0, 0.25),
-        now=True,
         decimals=1,
     ),
     graph(

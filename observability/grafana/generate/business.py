@@ -59,7 +59,6 @@ at_a_glance = row(
         f"sum({grown('flowviz_ccp_overrides_total', '24h')})",
         width=3,
         limits=[("green", None), ("red", 1)],
-        now=True,
         decimals=0,
     ),
     number(
@@ -69,7 +68,6 @@ at_a_glance = row(
         "min(flowviz_audit_chain_intact)",
         width=3,
         limits=[("red", None), ("green", 1)],
-        now=True,
         words=INTACT,
     ),
 )

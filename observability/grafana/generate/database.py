@@ -31,7 +31,6 @@ at_a_glance = row(
         "none",
         "min(pg_up)",
         limits=UP,
-        now=True,
         words=UP_OR_DOWN,
     ),
     number(
@@ -40,7 +39,6 @@ at_a_glance = row(
         "none",
         "max(pgbouncer_up)",
         limits=UP,
-        now=True,
         words=UP_OR_DOWN,
     ),
     number(
@@ -70,7 +68,6 @@ at_a_glance = row(
         "s",
         "min(flowviz_db_certificate_expiry_timestamp_seconds) - time()",
         limits=[("red", None), ("orange", 7 * 86400), ("green", 21 * 86400)],
-        now=True,
     ),
 )
 

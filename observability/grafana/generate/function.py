@@ -53,14 +53,12 @@ panels = [
         "none",
         'max by (version) (flowviz_function_info{function=~"$function", state="live"})',
         "{{version}}",
-        now=True,
     ),
     number(
         "Memory, p99",
-        "99 of 100 instances ended without ever using more, within the page's time. Nothing is shown while none has ended.",
+        "99 of 100 instances ended without ever using more, within the page's time; no data while none has ended.",
         "bytes",
         quantile(0.99, "flowviz_function_memory_bytes", "$__range"),
-        now=True,
     ),
     graph(
         "Answers by route and status",

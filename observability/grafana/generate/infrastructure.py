@@ -20,9 +20,8 @@ health = row(
         "Targets down",
         "Targets that Prometheus can't scrape. What they measure is missing everywhere. ExporterDown and HostDown fire on it.",
         "short",
-        "count(up == 0) or vector(0)",
+        "count(up == 0) or count(up) * 0",
         limits=rising(1, 2),
-        now=True,
     ),
     number(
         "Alerts firing",
@@ -30,7 +29,6 @@ health = row(
         "short",
         'count(ALERTS{alertstate="firing", alertname!="Watchdog"}) or vector(0)',
         limits=rising(1, 3),
-        now=True,
     ),
     number(
         "Watchdog",
@@ -38,7 +36,6 @@ health = row(
         "short",
         'count(ALERTS{alertstate="firing", alertname="Watchdog"}) or vector(0)',
         limits=[("red", None), ("green", 1)],
-        now=True,
     ),
     number(
         "Rules that failed",
@@ -46,7 +43,6 @@ health = row(
         "short",
         "sum(increase(prometheus_rule_evaluation_failures_total[$__range]))",
         limits=rising(1, 1)[::2],
-        now=True,
         decimals=0,
     ),
     number(
@@ -55,7 +51,6 @@ health = row(
         "short",
         "sum(increase(alertmanager_notifications_failed_total[$__range]))",
         limits=rising(1, 1)[::2],
-        now=True,
         decimals=0,
     ),
     number(
@@ -64,7 +59,6 @@ health = row(
         "none",
         "min(prometheus_config_last_reload_successful) * min(alertmanager_config_last_reload_successful)",
         limits=[("red", None), ("green", 1)],
-        now=True,
         words=[(1, "taken", "green"), (0, "REFUSED", "red")],
     ),
     states(
@@ -220,17 +214,15 @@ process = row(
         "Time since the host's process started.",
         "s",
         f"time() - max(process_start_time_seconds{HOST})",
-        now=True,
         limits=[("orange", None), ("green", 600)],
     ),
-    number("Version", "The version of the host that runs.", "none", "max by (version) (flowviz_build_info)", "{{version}}", now=True),
+    number("Version", "The version of the host that runs.", "none", "max by (version) (flowviz_build_info)", "{{version}}"),
     number(
         "Started",
         "Times within the page's time, beyond the first. More than was deployed: it died.",
         "short",
         f"sum(changes(process_start_time_seconds{HOST}[$__range]))",
         limits=rising(1, 3),
-        now=True,
     ),
     number(
         "Reloads rejected",
@@ -238,16 +230,14 @@ process = row(
         "short",
         'sum(increase(flowviz_app_reloads_total{result="rejected"}[$__range]))',
         limits=rising(1, 1)[::2],
-        now=True,
         decimals=0,
     ),
     number(
         "Wrong admin tokens",
         "Answers 401 of the admin API within the page's time.",
         "short",
-        'sum(increase(flowviz_admin_requests_total{status="401"}[$__range])) or vector(0)',
+        'sum(increase(flowviz_admin_requests_total{status="401"}[$__range]))',
         limits=rising(1, 10),
-        now=True,
         decimals=0,
     ),
     number("Threads", "Threads of the host's process.", "short", f"max(process_threads{HOST})"),

@@ -110,23 +110,32 @@ def graph(
     )
 
 
-def number(title, about, unit, expr, legend="", width=4, height=4, limits=_NONE, now=False, words=None, decimals=None):
-    """One value, with its way there behind it unless it is asked for `now`. `words` are shown in place of values."""
+def number(title, about, unit, expr, legend="", width=4, height=4, limits=_NONE, words=(), decimals=None):
+    """The present value. `words` are shown in place of values.
+
+    Without the way there: the last value of a range would stay, up to the page's time, after what it tells of has ended.
+    """
     options = {
         "reduceOptions": {"values": False, "calcs": ["lastNotNull"], "fields": ""},
         "orientation": "auto",
         "textMode": "name" if legend.startswith("{{") else "auto",
         "colorMode": "value",
-        "graphMode": "none" if now else "area",
+        "graphMode": "none",
         "justifyMode": "auto",
         "wideLayout": True,
         "showPercentChange": False,
         "percentChangeColorMode": "standard",
     }
     extra = {} if decimals is None else {"decimals": decimals}
-    if words:
-        extra["mappings"] = _words(words)
-    return _panel("stat", title, about, unit, [query(expr, legend, now)], (width, height), options, limits, **extra)
+    # Nothing is neither good nor bad: without its own words it would have the colour of the lowest value.
+    mappings = [*_words(words), {"type": "special", "options": {"match": "null+nan", "result": _NO_DATA | {"index": len(words)}}}]
+    asked = [query(expr, legend, now=True)]
+    return _panel(
+        "stat", title, about, unit, asked, (width, height), options, limits, mappings=mappings, noValue=_NO_DATA["text"], **extra
+    )
+
+
+_NO_DATA = {"text": "no data", "color": "text"}
 
 
 def _words(words):
