@@ -247,13 +247,15 @@ saturation = row(
     ),
     graph(
         "Shed and limited",
-        "Requests a second that a limit ended or refused: no place in time, CPU, memory, time. FunctionThrottled fires on it.",
+        "Requests a second that a limit ended or refused: no place in time, CPU, memory. The line is 5 in 5 minutes: above it, for one "
+        "function and reason, FunctionThrottled fires. Those that took too long (timeout) are in 'Top errors'.",
         "reqps",
         query(
             "sum by (function, reason) (rate(flowviz_function_errors_total"
-            f'{{reason=~"overload|cpu_limit|memory_limit|timeout", {CHOSEN}}}[$__rate_interval])) > 0',
+            f'{{reason=~"cpu_limit|memory_limit|overload", {CHOSEN}}}[$__rate_interval])) > 0',
             "{{function}}: {{reason}}",
         ),
+        limits=[("green", None), ("orange", 5 / 300)],
         by_function=True,
     ),
     graph(

@@ -10,6 +10,8 @@ TRACEABILITY = "flowviz_traceability_query_duration_seconds"
 LOGINS = "flowviz_login_attempts_total"
 # HighQCFailureRate: more than a tenth of at least 20 decisions within the hour.
 FAILURES = rising(0.05, 0.1)
+# OfflineQueueGrowing: more than 50.
+OFFLINE = rising(51, 200)
 INTACT = [(1, "intact", "green"), (0, "BROKEN", "red")]
 
 
@@ -50,7 +52,7 @@ at_a_glance = row(
         "short",
         "max(flowviz_pending_lots_offline)",
         width=3,
-        limits=rising(50, 200),
+        limits=OFFLINE,
     ),
     number(
         "CCP overrides, 24 h",
@@ -151,7 +153,7 @@ people = row(
         "What devices still had to send when they last synchronised. It falls as they come back.",
         "short",
         query("max(flowviz_pending_lots_offline)", "items"),
-        limits=rising(50, 200),
+        limits=OFFLINE,
         width=6,
     ),
     graph(

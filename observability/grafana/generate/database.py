@@ -4,11 +4,16 @@ PgBouncer's series come from the host, from the exporter, or from both, so that 
 """
 
 from page import functions, page, row
-from panels import SLOW_SECONDS, UP, UP_OR_DOWN, VERY_SLOW_SECONDS, graph, heat, number, query, rising
+from panels import SLOW_SECONDS, UP, UP_OR_DOWN, VERY_SLOW_SECONDS, falling, graph, heat, number, query, rising
 
 CHOSEN = '{function=~"$function"}'
 # The console is a pool too, which nobody's statements go through.
 POOLED = '{database!="pgbouncer"}'
+# What PostgreSQL has for ordinary users.
+MOST_CONNECTIONS = (
+    "max by (instance) (pg_settings_max_connections) - max by (instance) (pg_settings_superuser_reserved_connections)"
+)
+DAY = 86400
 
 
 def pools(name):
@@ -50,24 +55,26 @@ at_a_glance = row(
     ),
     number(
         "Waiting in PgBouncer",
-        "Clients for which no server connection is free. PgBouncerPoolExhausted fires above 10, after 2 minutes.",
+        "Clients of one database for which no server connection is free. PgBouncerPoolExhausted fires above 10, after 2 minutes.",
         "short",
-        f"sum(max by (database, user) (pgbouncer_pools_client_waiting_connections{POOLED}))",
+        f"max(sum by (job, instance, database) (pgbouncer_pools_client_waiting_connections{POOLED}))",
         limits=rising(1, 11),
     ),
     number(
         "PostgreSQL's connections",
-        "Share of max_connections in use. ServerConnectionsNearLimit fires on it.",
+        "Share in use of those that it has for ordinary users. ServerConnectionsNearLimit fires above 80 %; beyond 100 % it refuses "
+        "new ones.",
         "percentunit",
-        "sum(pg_stat_activity_count) / max(pg_settings_max_connections)",
-        limits=rising(0.8, 0.9),
+        f"max(sum by (instance) (pg_stat_activity_count) / ({MOST_CONNECTIONS}))",
+        limits=rising(0.8, 1),
     ),
     number(
         "Certificate",
-        "Time left until the certificate that the pool's server showed ends. Nothing is shown without TLS.",
+        "Time left until the certificate that the pool's server showed ends; no data without TLS. "
+        "CertificateExpiring fires below 14 days, as critical below 3.",
         "s",
         "min(flowviz_db_certificate_expiry_timestamp_seconds) - time()",
-        limits=[("red", None), ("orange", 7 * 86400), ("green", 21 * 86400)],
+        limits=falling(3 * DAY, 14 * DAY),
     ),
 )
 
@@ -79,32 +86,43 @@ host = row(
         "short",
         query("sum by (pool, state) (flowviz_connection_pool_size)", "{{pool}} {{state}}"),
         stacked=True,
+        width=6,
     ),
     graph(
         "Statements that wait",
-        "And, a second, those that gave up (timeouts).",
+        "For which no connection of the host's pool is free.",
         "short",
-        query("sum by (pool) (flowviz_db_pool_waiting)", "{{pool}} waiting"),
-        query("sum by (pool) (rate(flowviz_db_pool_timeouts_total[$__rate_interval]))", "{{pool}} timeouts/s"),
+        query("sum by (pool) (flowviz_db_pool_waiting)", "{{pool}}"),
         limits=rising(1, 10),
+        width=6,
+    ),
+    graph(
+        "Statements that gave up",
+        "Within the interval: no connection was free in time.",
+        "short",
+        query("sum by (pool) (increase(flowviz_db_pool_timeouts_total[$__rate_interval]))", "{{pool}}"),
+        limits=[("green", None), ("red", 1)],
+        bars=True,
+        width=6,
     ),
     graph(
         "Wait for a connection",
-        "PoolWaitHigh fires on it. High here and low in PgBouncer: the host's pool is too small.",
+        "PoolWaitHigh fires on a p95 above 0.1 s. High here and low in PgBouncer: the host's pool is too small.",
         "s",
         *[
             query(
                 f"histogram_quantile({share}, sum by (pool, le) (rate(flowviz_db_pool_wait_seconds_bucket[$__rate_interval])))",
                 f"{{{{pool}}}} {name}",
             )
-            for share, name in ((0.5, "p50"), (0.99, "p99"))
+            for share, name in ((0.5, "p50"), (0.95, "p95"), (0.99, "p99"))
         ],
         limits=rising(0.1, SLOW_SECONDS),
+        width=6,
     ),
     graph(
         "Statements by result",
         "Statements a second of all chosen functions.",
-        "reqps",
+        "ops",
         query(f"sum by (result) (rate(flowviz_db_queries_total{CHOSEN}[$__rate_interval]))", "{{result}}"),
         stacked=True,
         width=6,
@@ -151,7 +169,7 @@ pgbouncer = row(
         "short",
         query(pools("client_active_connections"), "{{database}} active"),
         query(pools("client_waiting_connections"), "{{database}} waiting"),
-        limits=[("green", None), ("red", 11)],
+        limits=[("green", None), ("orange", 11)],
     ),
     graph(
         "Longest wait",
@@ -191,7 +209,7 @@ pgbouncer = row(
     graph(
         "Statements and transactions",
         "How many PgBouncer passes on in a second. About one statement for each transaction: functions rarely open longer ones.",
-        "short",
+        "ops",
         query(stats("queries_pooled"), "{{database}} statements"),
         query(stats("sql_transactions_pooled"), "{{database}} transactions"),
     ),
@@ -221,7 +239,7 @@ server = row(
         "`idle in transaction` keeps locks and a server connection while it does nothing.",
         "short",
         query("sum by (state) (pg_stat_activity_count)", "{{state}}"),
-        query("max(pg_settings_max_connections)", "max_connections"),
+        query(f"min({MOST_CONNECTIONS})", "most for ordinary users"),
     ),
     graph(
         "Longest transaction",
@@ -240,7 +258,7 @@ server = row(
     graph(
         "Transactions",
         "A second. Rollbacks: what a function refused after it had begun, and errors.",
-        "short",
+        "ops",
         query(postgres("xact_commit"), "{{datname}} commits"),
         query(postgres("xact_rollback"), "{{datname}} rollbacks"),
     ),
@@ -261,7 +279,7 @@ server = row(
     graph(
         "Rows",
         "A second. Fetched far above what the pages show is a missing index.",
-        "short",
+        "rowsps",
         *[query(postgres(f"tup_{what}"), f"{{{{datname}}}} {what}") for what in ("fetched", "inserted", "updated", "deleted")],
     ),
     graph(

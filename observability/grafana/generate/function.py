@@ -130,7 +130,7 @@ panels = [
     graph(
         "Instances made",
         "A second. Many while the rate is even: instances end too soon, by traps, timeouts or clients that leave.",
-        "short",
+        "cps",
         query(rate("flowviz_function_instantiation_seconds_count"), "made"),
     ),
     heat(
@@ -186,7 +186,7 @@ panels = [
     graph(
         "Statements by result",
         "Statements a second. Timeout: no connection or no answer in time. Unavailable: the database could not be reached.",
-        "reqps",
+        "ops",
         query(rate("flowviz_db_queries_total", by="result"), "{{result}}"),
         stacked=True,
     ),

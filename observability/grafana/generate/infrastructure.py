@@ -159,14 +159,14 @@ machines = row(
     ),
     graph(
         "Disk space in use",
-        "By file system. DiskFilling looks ahead: it fires before one is full.",
+        "By file system. Lines: 75 %, above which DiskFilling fires if one will be full within a day, and 95 %, where it is critical.",
         "percentunit",
         query(
             f"1 - max by (instance, mountpoint) (node_filesystem_avail_bytes{DISKS}) "
             f"/ max by (instance, mountpoint) (node_filesystem_size_bytes{DISKS})",
             "{{instance}} {{mountpoint}}",
         ),
-        limits=rising(0.8, 0.9),
+        limits=rising(0.75, 0.95),
         top=1,
         width=6,
     ),

@@ -181,7 +181,7 @@ def heat(title, about, unit, buckets, width=8, height=8):
     options = {
         "calculate": False,
         "cellGap": 1,
-        "cellValues": {"unit": "reqps"},
+        "cellValues": {"unit": "cps"},
         "color": {"mode": "scheme", "scheme": "Oranges", "fill": "orange", "exponent": 0.5, "steps": 64, "reverse": False},
         "exemplars": {"color": "rgba(255,0,255,0.7)"},
         "filterValues": {"le": 1e-9},
