@@ -4,8 +4,11 @@ from page import functions, page, row
 from panels import (
     AVAILABILITY,
     FAST_ENOUGH,
+    NEUTRAL,
     SLOW_SECONDS,
+    THROTTLED,
     VERY_SLOW_SECONDS,
+    WAIT_SECONDS,
     falling,
     graph,
     grown,
@@ -36,7 +39,7 @@ def most_answered(labels):
 
 at_a_glance = row(
     "Now",
-    number("Requests", "Requests a second that matched a route, over 5 minutes.", "reqps", "app:http_requests:rate5m"),
+    number("Requests", "Requests a second that matched a route, over 5 minutes.", "reqps", "app:http_requests:rate5m", limits=NEUTRAL),
     number(
         "Error ratio",
         "Share of the requests answered 5xx, over 5 minutes. Orange: more than the objective allows. Red: HighErrorRate fires.",
@@ -57,6 +60,7 @@ at_a_glance = row(
         "Requests whose answer has not ended. It grows when something that they wait for is slow.",
         "short",
         'sum(http_requests_in_flight{function!="none"})',
+        limits=NEUTRAL,
     ),
     number(
         "Functions failing",
@@ -138,6 +142,7 @@ total = row(
             '"class", "${1}xx", "status", "(.).."))',
             "{{class}}",
         ),
+        limits=NEUTRAL,
         stacked=True,
         width=6,
     ),
@@ -176,6 +181,7 @@ by_function = row(
         "Requests a second, over 5 minutes.",
         "reqps",
         query(f"function:http_requests:rate5m{{{CHOSEN}}}", "{{function}}"),
+        limits=NEUTRAL,
         by_function=True,
     ),
     graph(
@@ -196,19 +202,22 @@ by_function = row(
     ),
     table(
         "Top errors",
-        "Requests that a function or its limits failed within the page's time, by reason (docs/metrics.md says what each means).",
+        "Requests that a function or its limits failed within the page's time, by reason (docs/metrics.md says what each means). "
+        "Red: more than 5, at which FunctionThrottled fires if they come within 5 minutes.",
         "short",
         f"topk(10, sum by (function, reason) (increase(flowviz_function_errors_total{{{CHOSEN}}}[$__range])) >= 1)",
         ["function", "reason"],
+        limits=rising(1, 6),
         value="Errors",
         width=8,
     ),
     table(
         "Failing endpoints",
-        "Routes answered 5xx within the page's time, most often first.",
+        "Routes answered 5xx within the page's time, most often first. Red: from 5 on, the fewest for which HighErrorRate fires.",
         "short",
         most_answered(f'status=~"5..", {CHOSEN}'),
         ["function", "method", "route", "status"],
+        limits=rising(1, 5),
         value="Answers",
         width=8,
     ),
@@ -218,6 +227,7 @@ by_function = row(
         "short",
         most_answered('status=~"4.."'),
         ["function", "method", "route", "status"],
+        limits=NEUTRAL,
         value="Answers",
         width=8,
     ),
@@ -230,6 +240,7 @@ saturation = row(
         "Requests whose answer has not ended. A function's level that stays at its max_concurrency is full.",
         "short",
         query(f"sum by (function) (http_requests_in_flight{{{CHOSEN}}})", "{{function}}"),
+        limits=NEUTRAL,
         by_function=True,
         stacked=True,
     ),
@@ -242,7 +253,7 @@ saturation = row(
             f"(rate(flowviz_function_queue_wait_seconds_bucket{{{CHOSEN}}}[$__rate_interval])))",
             "{{function}}",
         ),
-        limits=rising(0.1, SLOW_SECONDS),
+        limits=rising(WAIT_SECONDS, SLOW_SECONDS),
         by_function=True,
     ),
     graph(
@@ -255,7 +266,7 @@ saturation = row(
             f'{{reason=~"cpu_limit|memory_limit|overload", {CHOSEN}}}[$__rate_interval])) > 0',
             "{{function}}: {{reason}}",
         ),
-        limits=[("green", None), ("orange", 5 / 300)],
+        limits=[("green", None), ("orange", THROTTLED)],
         by_function=True,
     ),
     graph(
@@ -265,6 +276,7 @@ saturation = row(
         query(
             f"sum by (function) (rate(flowviz_function_cpu_seconds_total{{{CHOSEN}}}[$__rate_interval]))", "{{function}}"
         ),
+        limits=NEUTRAL,
         by_function=True,
         stacked=True,
     ),
@@ -273,6 +285,7 @@ saturation = row(
         "Instances of all functions. Idle ones are kept for the next request.",
         "short",
         query("sum by (state) (flowviz_function_instances)", "{{state}}"),
+        limits=NEUTRAL,
         stacked=True,
     ),
     graph(
@@ -296,12 +309,15 @@ changes = row(
         "none",
         "max by (function, version, state) (flowviz_function_info)",
         ["function", "version", "state"],
+        limits=NEUTRAL,
     ),
     graph(
         "Swaps",
         "New versions, by how it went. Rejected: it never served. Rolled back: somebody took it back. SwapFailed fires on the former.",
         "short",
         query("sum by (function, result) (increase(flowviz_function_swaps_total[$__rate_interval])) > 0", "{{function}}: {{result}}"),
+        limits=NEUTRAL,
+        bad="rejected",
         bars=True,
         stacked=True,
         by_function=True,

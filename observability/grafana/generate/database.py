@@ -4,7 +4,21 @@ PgBouncer's series come from the host, from the exporter, or from both, so that 
 """
 
 from page import functions, page, row
-from panels import SLOW_SECONDS, UP, UP_OR_DOWN, VERY_SLOW_SECONDS, falling, graph, heat, number, query, rising
+from panels import (
+    ANY,
+    NEUTRAL,
+    SLOW_SECONDS,
+    UP,
+    UP_OR_DOWN,
+    VERY_SLOW_SECONDS,
+    WAIT_SECONDS,
+    falling,
+    graph,
+    heat,
+    number,
+    query,
+    rising,
+)
 
 CHOSEN = '{function=~"$function"}'
 # The console is a pool too, which nobody's statements go through.
@@ -85,6 +99,7 @@ host = row(
         "The host's connections to the pooler.",
         "short",
         query("sum by (pool, state) (flowviz_connection_pool_size)", "{{pool}} {{state}}"),
+        limits=NEUTRAL,
         stacked=True,
         width=6,
     ),
@@ -101,7 +116,7 @@ host = row(
         "Within the interval: no connection was free in time.",
         "short",
         query("sum by (pool) (increase(flowviz_db_pool_timeouts_total[$__rate_interval]))", "{{pool}}"),
-        limits=[("green", None), ("red", 1)],
+        limits=ANY,
         bars=True,
         width=6,
     ),
@@ -116,7 +131,7 @@ host = row(
             )
             for share, name in ((0.5, "p50"), (0.95, "p95"), (0.99, "p99"))
         ],
-        limits=rising(0.1, SLOW_SECONDS),
+        limits=rising(WAIT_SECONDS, SLOW_SECONDS),
         width=6,
     ),
     graph(
@@ -124,6 +139,7 @@ host = row(
         "Statements a second of all chosen functions.",
         "ops",
         query(f"sum by (result) (rate(flowviz_db_queries_total{CHOSEN}[$__rate_interval]))", "{{result}}"),
+        limits=NEUTRAL,
         stacked=True,
         width=6,
     ),
@@ -155,6 +171,7 @@ host = row(
         query(
             f"sum by (function) (rate(flowviz_db_query_duration_seconds_sum{CHOSEN}[$__rate_interval])) > 0", "{{function}}"
         ),
+        limits=NEUTRAL,
         stacked=True,
         by_function=True,
         width=6,
@@ -193,6 +210,7 @@ pgbouncer = row(
         "To PostgreSQL, by what they do. No idle ones and waiting clients: the pool is too small or PostgreSQL too slow.",
         "short",
         *[query(pools(f"server_{state}_connections"), f"{{{{database}}}} {state}") for state in ("active", "idle", "used", "login", "testing")],
+        limits=NEUTRAL,
         stacked=True,
     ),
     graph(
@@ -212,6 +230,7 @@ pgbouncer = row(
         "ops",
         query(stats("queries_pooled"), "{{database}} statements"),
         query(stats("sql_transactions_pooled"), "{{database}} transactions"),
+        limits=NEUTRAL,
     ),
     graph(
         "Time of a statement",
@@ -228,6 +247,7 @@ pgbouncer = row(
         "Bps",
         query(stats("received_bytes"), "{{database}} received"),
         query(stats("sent_bytes"), "{{database}} sent"),
+        limits=NEUTRAL,
         width=12,
     ),
 )
@@ -240,6 +260,7 @@ server = row(
         "short",
         query("sum by (state) (pg_stat_activity_count)", "{{state}}"),
         query(f"min({MOST_CONNECTIONS})", "most for ordinary users"),
+        limits=NEUTRAL,
     ),
     graph(
         "Longest transaction",
@@ -253,6 +274,7 @@ server = row(
         "Locks held and awaited in PostgreSQL, by mode. Many exclusive ones while few requests end: something blocks the others.",
         "short",
         query("sum by (mode) (pg_locks_count) > 0", "{{mode}}"),
+        limits=NEUTRAL,
         stacked=True,
     ),
     graph(
@@ -261,12 +283,15 @@ server = row(
         "ops",
         query(postgres("xact_commit"), "{{datname}} commits"),
         query(postgres("xact_rollback"), "{{datname}} rollbacks"),
+        limits=NEUTRAL,
     ),
     graph(
         "Read from memory",
-        "Share of the blocks that PostgreSQL found in its own memory. It falls when the data outgrows shared_buffers.",
+        "Share of the blocks that PostgreSQL found in its own memory. It is low just after a start, and falls when the data outgrows "
+        "shared_buffers.",
         "percentunit",
         query(f"{postgres('blks_hit')} / ({postgres('blks_hit')} + {postgres('blks_read')} > 0)", "{{datname}}"),
+        limits=falling(0.9, 0.99),
         top=1,
     ),
     graph(
@@ -274,6 +299,7 @@ server = row(
         "Within the interval. Each is a transaction that PostgreSQL ended; the function answered 5xx or tried again.",
         "short",
         query('sum by (datname) (increase(pg_stat_database_deadlocks{datname!~"template.*"}[$__rate_interval]))', "{{datname}}"),
+        limits=ANY,
         bars=True,
     ),
     graph(
@@ -281,18 +307,21 @@ server = row(
         "A second. Fetched far above what the pages show is a missing index.",
         "rowsps",
         *[query(postgres(f"tup_{what}"), f"{{{{datname}}}} {what}") for what in ("fetched", "inserted", "updated", "deleted")],
+        limits=NEUTRAL,
     ),
     graph(
         "Written to temporary files",
         "Sorts and joins that did not fit into work_mem.",
         "Bps",
         query(postgres("temp_bytes"), "{{datname}}"),
+        limits=NEUTRAL,
     ),
     graph(
         "Size",
         "On the disk, indexes included. DiskFilling looks at the file system.",
         "bytes",
         query('max by (datname) (pg_database_size_bytes{datname!~"template.*"})', "{{datname}}"),
+        limits=NEUTRAL,
     ),
 )
 
