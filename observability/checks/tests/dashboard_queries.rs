@@ -6,10 +6,10 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, ensure};
-use flowviz_observability::{metrics, read, root, rules};
+use flowviz_observability::{metrics, read, root, rules, run};
 use promql_parser::parser::{self, Expr, LabelModifier};
 use promql_parser::util::{ExprVisitor, walk_expr};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// What others serve, with the labels that their old and new versions share: node_exporter 1.5, postgres_exporter 0.11 and 0.17,
 /// Alertmanager 0.25 and 0.28, Prometheus 2.42, and the host's process.
@@ -48,6 +48,7 @@ const OF_OTHERS: &[(&str, &[&str])] = &[
     ("pg_database_size_bytes", &["datname"]),
     ("pg_locks_count", &["datname", "mode"]),
     ("pg_settings_max_connections", &[]),
+    ("pg_settings_superuser_reserved_connections", &[]),
     ("pg_stat_activity_count", &["datname", "state"]),
     ("pg_stat_activity_max_tx_duration", &["datname", "state"]),
     ("pg_stat_database_blks_hit", &["datid", "datname"]),
@@ -195,6 +196,7 @@ impl ExprVisitor for Parts {
 /// With what Grafana puts in place of its variables.
 fn filled(expr: &str) -> String {
     expr.replace("$__rate_interval", &format!("{}s", RATE_INTERVAL.as_secs()))
+        .replace("$__range_s", &RANGE.as_secs().to_string())
         .replace("$__range", &format!("{}s", RANGE.as_secs()))
 }
 
@@ -363,5 +365,86 @@ fn what_is_wrong_is_found() -> Result<()> {
             "{expr}: {fault:?}"
         );
     }
+    Ok(())
+}
+
+/// A panel's only query.
+fn query_of(page: &str, panel: &str) -> Result<String> {
+    let page = read(&format!("observability/grafana/dashboards/{page}.json"))?;
+    let found = queries(&serde_json::from_str(&page)?)?;
+    let mut of_panel = found.into_iter().filter(|(title, ..)| title == panel);
+    let (_, expr, _) = of_panel.next().context(panel.to_owned())?;
+    ensure!(of_panel.next().is_none(), "{panel} has several queries");
+    Ok(expr)
+}
+
+/// What a query finds at the end of two hours, whose samples come each minute.
+fn finds(expr: &str, series: &[(&str, &str)], value: &str) -> Result<String> {
+    let series = series
+        .iter()
+        .map(|(name, values)| json!({ "series": name, "values": values }));
+    let samples = json!([{ "labels": "{}", "value": value.parse::<f64>()? }]);
+    let asked = json!({ "expr": filled(expr), "eval_time": "2h", "exp_samples": samples });
+    let tests = json!({ "tests": [{
+        "interval": "1m",
+        "input_series": series.collect::<Vec<_>>(),
+        "promql_expr_test": [asked],
+    }] });
+    // JSON is YAML.
+    let file = tempfile::NamedTempFile::new()?;
+    std::fs::write(&file, tests.to_string())?;
+    run(
+        "promtool",
+        &["test", "rules", &file.path().display().to_string()],
+    )
+}
+
+/// `increase()` sees none of them: each series is born with what it counts.
+#[test]
+fn the_first_lot_of_a_run_counts() -> Result<()> {
+    let lots = query_of("flowviz-business", "Lots, last hour")?;
+    let of_run = |of: &str| format!("flowviz_lots_registered_total{{{of}, job=\"functions\"}}");
+    let none = of_run("lot_type=\"RAW\", production_run=\"none\"");
+    let fresh = of_run("lot_type=\"FG\", production_run=\"R1\"");
+    let grows = of_run("lot_type=\"RAW\", production_run=\"R1\"");
+    let old = of_run("lot_type=\"FG\", production_run=\"R0\"");
+    let host = "process_start_time_seconds{job=\"functions\"}";
+    for (case, series, value) in [
+        (
+            "two born within the hour, one of which grows; one that stands still",
+            &[
+                (host, "0x120"),
+                (&*none, "0x120"),
+                (&*fresh, "_x90 1x30"),
+                (&*grows, "_x90 2x10 4x20"),
+                (&*old, "7x120"),
+            ][..],
+            "5",
+        ),
+        (
+            "a host that began within the hour has counted all that it knows within the hour",
+            &[
+                (host, "_x90 5400x30"),
+                (&*none, "_x90 0x30"),
+                (&*fresh, "_x90 3x30"),
+            ][..],
+            "3",
+        ),
+        (
+            "an hour ago Prometheus was away: when the lots came isn't known, and they are no lots of the hour",
+            &[
+                (host, "0x40 _x40 0x40"),
+                (&*none, "900x40 _x40 900x40"),
+                (&*fresh, "_x80 5x40"),
+            ][..],
+            "0",
+        ),
+    ] {
+        finds(&lots, series, value).context(case)?;
+    }
+    ensure!(
+        finds(&lots, &[(host, "0x120"), (&fresh, "_x90 1x30")], "0").is_err(),
+        "promtool takes any value"
+    );
     Ok(())
 }

@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 
 use anyhow::{Context as _, Result, ensure};
-use flowviz_observability::{read, root, run};
-use serde_json::Value;
+use flowviz_observability::{read, root, rules, run};
+use serde_json::{Value, json};
 
 const FOLDER: &str = "observability/grafana/dashboards";
 
@@ -127,6 +127,253 @@ fn the_types_are_of_the_grafana_that_runs() -> Result<()> {
     Ok(())
 }
 
+/// The colour of a panel's only threshold where no value is good or bad by itself (`NEUTRAL` in the code). Grafana's own, and that of a
+/// panel whose code says nothing, is green.
+const NEUTRAL: &str = "text";
+
+/// Whether the panel's code has said from when on a value is bad, or that none is.
+fn thresholds(panel: &Value) -> Result<()> {
+    let steps: Vec<_> = list(&panel["fieldConfig"]["defaults"]["thresholds"]["steps"]).collect();
+    let [base, limits @ ..] = &*steps else {
+        anyhow::bail!("no thresholds");
+    };
+    ensure!(base["value"].is_null(), "the thresholds have no base");
+    let values: Vec<_> = limits.iter().map(|it| it["value"].as_f64()).collect();
+    ensure!(
+        values.iter().all(Option::is_some) && values.is_sorted(),
+        "the thresholds are {values:?}"
+    );
+    if limits.is_empty() {
+        ensure!(base["color"] == NEUTRAL, "neither thresholds nor NEUTRAL");
+    } else {
+        ensure!(base["color"] != NEUTRAL, "thresholds, and NEUTRAL");
+    }
+    let drawn = &panel["fieldConfig"]["defaults"]["custom"]["thresholdsStyle"]["mode"];
+    ensure!(
+        panel["type"] != "timeseries" || (drawn == "off") == limits.is_empty(),
+        "its thresholds are drawn: {drawn}"
+    );
+    Ok(())
+}
+
+#[test]
+fn a_panel_that_says_nothing_of_good_and_bad_is_found() -> Result<()> {
+    let planted = |color: &str, limits: &[f64], drawn: &str| {
+        let base = json!({ "color": color, "value": null });
+        let limits = limits
+            .iter()
+            .map(|value| json!({ "color": "red", "value": value }));
+        let steps: Vec<_> = std::iter::once(base).chain(limits).collect();
+        let custom = json!({ "thresholdsStyle": { "mode": drawn } });
+        let defaults = json!({ "thresholds": { "steps": steps }, "custom": custom });
+        thresholds(&json!({ "type": "timeseries", "fieldConfig": { "defaults": defaults } }))
+    };
+    planted("green", &[1.0, 2.0], "dashed")?;
+    planted(NEUTRAL, &[], "off")?;
+    for (color, limits, drawn, told) in [
+        ("green", &[][..], "off", "neither"),
+        (NEUTRAL, &[1.0], "dashed", "and NEUTRAL"),
+        ("green", &[2.0, 1.0], "dashed", "the thresholds are"),
+        ("green", &[1.0], "off", "drawn"),
+    ] {
+        let fault = planted(color, limits, drawn).err().context(told)?;
+        ensure!(fault.to_string().contains(told), "{told}: {fault}");
+    }
+    ensure!(thresholds(&json!({ "type": "stat" })).is_err());
+    Ok(())
+}
+
+/// Where panels turn colour as an alert fires: the page, the panel, from which value on, the alert, and the number in its rule.
+const AS_ALERTS: &[(&str, &str, f64, &str, &str)] = &[
+    (
+        "application",
+        "Error ratio",
+        0.05,
+        "HighErrorRate",
+        "> 0.05",
+    ),
+    ("application", "p99", 0.5, "HighLatency", "> 0.5"),
+    ("application", "p99", 1.0, "HighLatency", "> 1 "),
+    (
+        "application",
+        "How fast the error budget burns",
+        14.4,
+        "AvailabilityBudgetBurning",
+        "> 14.4 *",
+    ),
+    (
+        "application",
+        "How fast the latency budget burns",
+        14.4,
+        "LatencyBudgetBurning",
+        "> 14.4 *",
+    ),
+    (
+        "application",
+        "Failing endpoints",
+        5.0,
+        "HighErrorRate",
+        "* 300 >= 5",
+    ),
+    ("application", "Top errors", 6.0, "FunctionThrottled", "> 5"),
+    (
+        "application",
+        "Shed and limited",
+        5.0 / 300.0,
+        "FunctionThrottled",
+        "> 5",
+    ),
+    (
+        "function",
+        "Errors by reason",
+        2.5 / 600.0,
+        "FunctionTrapping",
+        "[10m])) > 2.5",
+    ),
+    (
+        "function",
+        "Errors by reason",
+        5.0 / 300.0,
+        "FunctionThrottled",
+        "> 5",
+    ),
+    (
+        "business",
+        "QC failures, last hour",
+        0.1,
+        "HighQCFailureRate",
+        "> 0.1",
+    ),
+    (
+        "business",
+        "Failure ratio by gate",
+        0.1,
+        "HighQCFailureRate",
+        "> 0.1",
+    ),
+    (
+        "business",
+        "Offline items",
+        51.0,
+        "OfflineQueueGrowing",
+        "> 50",
+    ),
+    (
+        "business",
+        "Since the chain was last checked",
+        3600.0,
+        "AuditChainUnchecked",
+        "> 3600",
+    ),
+    (
+        "database",
+        "Waiting in PgBouncer",
+        11.0,
+        "PgBouncerPoolExhausted",
+        "> 10",
+    ),
+    (
+        "database",
+        "Clients",
+        11.0,
+        "PgBouncerPoolExhausted",
+        "> 10",
+    ),
+    (
+        "database",
+        "Wait for a connection",
+        0.1,
+        "PoolWaitHigh",
+        "> 0.1",
+    ),
+    (
+        "database",
+        "PostgreSQL's connections",
+        0.8,
+        "ServerConnectionsNearLimit",
+        "> 0.8",
+    ),
+    (
+        "database",
+        "Certificate",
+        14.0 * 86400.0,
+        "CertificateExpiring",
+        "< 14 * 86400",
+    ),
+    (
+        "database",
+        "Certificate",
+        3.0 * 86400.0,
+        "CertificateExpiring",
+        "< 3 * 86400",
+    ),
+    (
+        "infrastructure",
+        "Disk space in use",
+        0.75,
+        "DiskFilling",
+        "< 0.25",
+    ),
+    (
+        "infrastructure",
+        "Disk space in use",
+        0.95,
+        "DiskFilling",
+        "< 0.05",
+    ),
+];
+
+/// A panel that is green while an alert fires, or red while none does, is believed by nobody.
+#[test]
+fn panels_turn_colour_where_alerts_fire() -> Result<()> {
+    let (dashboards, alerts) = (dashboards()?, rules::alerts()?);
+    for (page, title, from, alert, number) in AS_ALERTS {
+        ensure!(
+            alerts
+                .iter()
+                .any(|it| it.name == *alert && format!("{} ", it.rule.expr).contains(number)),
+            "{title} turns as {alert} fires at {number}, which no rule of it says"
+        );
+        let page = dashboards
+            .iter()
+            .find(|it| it["uid"] == format!("flowviz-{page}"));
+        let of_title: Vec<_> = panels(page.context(*title)?)
+            .into_iter()
+            .filter(|panel| panel["title"] == **title)
+            .collect();
+        ensure!(!of_title.is_empty(), "there is no panel {title}");
+        for panel in of_title {
+            let steps = &panel["fieldConfig"]["defaults"]["thresholds"]["steps"];
+            ensure!(
+                list(steps).any(|it| it["value"].as_f64() == Some(*from)),
+                "{title} doesn't turn at {from}, where {alert} fires: {steps}"
+            );
+        }
+    }
+    Ok(())
+}
+
+/// A number of what has ended would be shown as if it still were: the last value of a range is up to the page's time old.
+#[test]
+fn every_number_is_of_now() -> Result<()> {
+    for dashboard in dashboards()? {
+        for panel in panels(&dashboard) {
+            let name = format!("{}: {}", text(&dashboard["uid"]), text(&panel["title"]));
+            for target in list(&panel["targets"]).filter(|_| panel["type"] == "stat") {
+                ensure!(
+                    target["instant"] == true && target["range"] == false,
+                    "{name} asks for a range"
+                );
+                ensure!(
+                    panel["fieldConfig"]["defaults"]["noValue"] == "no data",
+                    "{name}: what does it show when there is nothing?"
+                );
+            }
+        }
+    }
+    Ok(())
+}
+
 #[test]
 fn every_panel_says_what_it_shows() -> Result<()> {
     for dashboard in dashboards()? {
@@ -150,13 +397,14 @@ fn every_panel_says_what_it_shows() -> Result<()> {
                 "{name}: its datasource"
             );
             let unit = text(&panel["fieldConfig"]["defaults"]["unit"]);
-            let of_columns = list(&panel["fieldConfig"]["overrides"]).next().is_some();
-            ensure!(!unit.is_empty() || of_columns, "{name}: no unit");
+            ensure!(!unit.is_empty(), "{name}: no unit");
+            thresholds(panel).with_context(|| name.clone())?;
             ensure!(list(&panel["targets"]).next().is_some(), "{name}: no query");
             for target in list(&panel["targets"]) {
                 let expr = text(&target["expr"]);
                 let plain = expr
                     .replace("$__rate_interval", "1m")
+                    .replace("$__range_s", "3600")
                     .replace("$__range", "1h")
                     .replace("$function", "x")
                     .replace("$instance", "x")

@@ -4,10 +4,14 @@ from page import functions, page, row
 from panels import (
     AVAILABILITY,
     FAST_ENOUGH,
+    NEUTRAL,
     SLOW_SECONDS,
+    THROTTLED,
     VERY_SLOW_SECONDS,
+    WAIT_SECONDS,
     falling,
     graph,
+    grown,
     heat,
     number,
     query,
@@ -18,6 +22,7 @@ from panels import (
 ERRORS = rising(1 - AVAILABILITY, 0.05)
 LATENCY = rising(SLOW_SECONDS, VERY_SLOW_SECONDS)
 BURN = rising(1, 14.4)
+FAILING = 'function:http_request_error_ratio:rate5m{function!="none"}'
 CHOSEN = 'function=~"$function", function!="none"'
 
 
@@ -27,9 +32,14 @@ def burn(kind, ratio):
     return [query(f"app:http_request_{ratio}_ratio:rate{window} / {budget}", name) for window, name in windows]
 
 
+def most_answered(labels):
+    counted = grown(f"http_requests_total{{{labels}}}", "$__range")
+    return f"topk(10, sum by (function, method, route, status) ({counted}) >= 1)"
+
+
 at_a_glance = row(
     "Now",
-    number("Requests", "Requests a second that matched a route, over 5 minutes.", "reqps", "app:http_requests:rate5m"),
+    number("Requests", "Requests a second that matched a route, over 5 minutes.", "reqps", "app:http_requests:rate5m", limits=NEUTRAL),
     number(
         "Error ratio",
         "Share of the requests answered 5xx, over 5 minutes. Orange: more than the objective allows. Red: HighErrorRate fires.",
@@ -50,14 +60,14 @@ at_a_glance = row(
         "Requests whose answer has not ended. It grows when something that they wait for is slow.",
         "short",
         'sum(http_requests_in_flight{function!="none"})',
+        limits=NEUTRAL,
     ),
     number(
         "Functions failing",
         "Functions of whose requests more than 5 % were answered 5xx, over 5 minutes. 'Error ratio by function' says which.",
         "short",
-        'count(function:http_request_error_ratio:rate5m{function!="none"} > 0.05) or vector(0)',
+        f"count({FAILING} > 0.05) or count({FAILING}) * 0",
         limits=rising(1, 3),
-        now=True,
     ),
     number(
         "Alerts firing",
@@ -65,7 +75,6 @@ at_a_glance = row(
         "short",
         'count(ALERTS{alertstate="firing", alertname!="Watchdog"}) or vector(0)',
         limits=rising(1, 3),
-        now=True,
     ),
 )
 
@@ -77,7 +86,6 @@ objectives = row(
         "percentunit",
         "1 - app:http_request_error_ratio:rate30d",
         limits=falling(AVAILABILITY, AVAILABILITY + 0.001),
-        now=True,
         decimals=3,
     ),
     number(
@@ -86,7 +94,6 @@ objectives = row(
         "percentunit",
         "app:slo_availability_budget_remaining:ratio30d",
         limits=falling(0, 0.25),
-        now=True,
         decimals=1,
     ),
     graph(
@@ -104,7 +111,6 @@ objectives = row(
         "percentunit",
         "1 - app:http_request_slow_ratio:rate30d",
         limits=falling(FAST_ENOUGH, FAST_ENOUGH + 0.002),
-        now=True,
         decimals=3,
     ),
     number(
@@ -113,7 +119,6 @@ objectives = row(
         "percentunit",
         "app:slo_latency_budget_remaining:ratio30d",
         limits=falling(0, 0.25),
-        now=True,
         decimals=1,
     ),
     graph(
@@ -137,6 +142,7 @@ total = row(
             '"class", "${1}xx", "status", "(.).."))',
             "{{class}}",
         ),
+        limits=NEUTRAL,
         stacked=True,
         width=6,
     ),
@@ -175,6 +181,7 @@ by_function = row(
         "Requests a second, over 5 minutes.",
         "reqps",
         query(f"function:http_requests:rate5m{{{CHOSEN}}}", "{{function}}"),
+        limits=NEUTRAL,
         by_function=True,
     ),
     graph(
@@ -195,20 +202,22 @@ by_function = row(
     ),
     table(
         "Top errors",
-        "Requests that a function or its limits failed within the page's time, by reason (docs/metrics.md says what each means).",
+        "Requests that a function or its limits failed within the page's time, by reason (docs/metrics.md says what each means). "
+        "Red: more than 5, at which FunctionThrottled fires if they come within 5 minutes.",
         "short",
         f"topk(10, sum by (function, reason) (increase(flowviz_function_errors_total{{{CHOSEN}}}[$__range])) >= 1)",
         ["function", "reason"],
+        limits=rising(1, 6),
         value="Errors",
         width=8,
     ),
     table(
         "Failing endpoints",
-        "Routes answered 5xx within the page's time, most often first.",
+        "Routes answered 5xx within the page's time, most often first. Red: from 5 on, the fewest for which HighErrorRate fires.",
         "short",
-        "topk(10, sum by (function, method, route, status) "
-        f'(increase(http_requests_total{{status=~"5..", {CHOSEN}}}[$__range])) >= 1)',
+        most_answered(f'status=~"5..", {CHOSEN}'),
         ["function", "method", "route", "status"],
+        limits=rising(1, 5),
         value="Answers",
         width=8,
     ),
@@ -216,9 +225,9 @@ by_function = row(
         "Refused requests",
         "Routes answered 4xx within the page's time, most often first: clients that are wrong, locked out (401, 403) or too eager (429).",
         "short",
-        "topk(10, sum by (function, method, route, status) "
-        '(increase(http_requests_total{status=~"4.."}[$__range])) >= 1)',
+        most_answered('status=~"4.."'),
         ["function", "method", "route", "status"],
+        limits=NEUTRAL,
         value="Answers",
         width=8,
     ),
@@ -231,6 +240,7 @@ saturation = row(
         "Requests whose answer has not ended. A function's level that stays at its max_concurrency is full.",
         "short",
         query(f"sum by (function) (http_requests_in_flight{{{CHOSEN}}})", "{{function}}"),
+        limits=NEUTRAL,
         by_function=True,
         stacked=True,
     ),
@@ -243,18 +253,20 @@ saturation = row(
             f"(rate(flowviz_function_queue_wait_seconds_bucket{{{CHOSEN}}}[$__rate_interval])))",
             "{{function}}",
         ),
-        limits=rising(0.1, SLOW_SECONDS),
+        limits=rising(WAIT_SECONDS, SLOW_SECONDS),
         by_function=True,
     ),
     graph(
         "Shed and limited",
-        "Requests a second that a limit ended or refused: no place in time, CPU, memory, time. FunctionThrottled fires on it.",
+        "Requests a second that a limit ended or refused: no place in time, CPU, memory. The line is 5 in 5 minutes: above it, for one "
+        "function and reason, FunctionThrottled fires. Those that took too long (timeout) are in 'Top errors'.",
         "reqps",
         query(
             "sum by (function, reason) (rate(flowviz_function_errors_total"
-            f'{{reason=~"overload|cpu_limit|memory_limit|timeout", {CHOSEN}}}[$__rate_interval])) > 0',
+            f'{{reason=~"cpu_limit|memory_limit|overload", {CHOSEN}}}[$__rate_interval])) > 0',
             "{{function}}: {{reason}}",
         ),
+        limits=[("green", None), ("orange", THROTTLED)],
         by_function=True,
     ),
     graph(
@@ -264,6 +276,7 @@ saturation = row(
         query(
             f"sum by (function) (rate(flowviz_function_cpu_seconds_total{{{CHOSEN}}}[$__rate_interval]))", "{{function}}"
         ),
+        limits=NEUTRAL,
         by_function=True,
         stacked=True,
     ),
@@ -272,6 +285,7 @@ saturation = row(
         "Instances of all functions. Idle ones are kept for the next request.",
         "short",
         query("sum by (state) (flowviz_function_instances)", "{{state}}"),
+        limits=NEUTRAL,
         stacked=True,
     ),
     graph(
@@ -295,12 +309,15 @@ changes = row(
         "none",
         "max by (function, version, state) (flowviz_function_info)",
         ["function", "version", "state"],
+        limits=NEUTRAL,
     ),
     graph(
         "Swaps",
         "New versions, by how it went. Rejected: it never served. Rolled back: somebody took it back. SwapFailed fires on the former.",
         "short",
         query("sum by (function, result) (increase(flowviz_function_swaps_total[$__rate_interval])) > 0", "{{function}}: {{result}}"),
+        limits=NEUTRAL,
+        bad="rejected",
         bars=True,
         stacked=True,
         by_function=True,

@@ -1,7 +1,7 @@
 """Does the plant work as it should: lots, decisions, runs, people, and the record that they leave?"""
 
 from page import page, row
-from panels import SLOW_SECONDS, VERY_SLOW_SECONDS, graph, heat, number, query, rising
+from panels import ANY, NEUTRAL, SLOW_SECONDS, UP, VERY_SLOW_SECONDS, graph, grown, heat, number, query, rising
 
 LOTS = "flowviz_lots_registered_total"
 MASS = "flowviz_lots_registered_kg_total"
@@ -10,12 +10,14 @@ TRACEABILITY = "flowviz_traceability_query_duration_seconds"
 LOGINS = "flowviz_login_attempts_total"
 # HighQCFailureRate: more than a tenth of at least 20 decisions within the hour.
 FAILURES = rising(0.05, 0.1)
+# OfflineQueueGrowing: more than 50.
+OFFLINE = rising(51, 200)
 INTACT = [(1, "intact", "green"), (0, "BROKEN", "red")]
 
 
 def hour(metric, by="", labels=""):
     grouped = f"sum by ({by})" if by else "sum"
-    return f"{grouped} (increase({metric}{labels}[1h]))"
+    return f"{grouped} ({grown(metric + labels)})"
 
 
 def failure_ratio(by=""):
@@ -25,8 +27,16 @@ def failure_ratio(by=""):
 
 at_a_glance = row(
     "Now",
-    number("Lots, last hour", "Lots registered within the last hour.", "short", hour(LOTS), width=3, decimals=0),
-    number("Mass, last hour", "Mass of the lots registered within the last hour.", "masskg", hour(MASS), width=3),
+    number(
+        "Lots, last hour",
+        "Lots registered within the last hour. Orange: none, at which NoLotsRegistered fires within the shift.",
+        "short",
+        hour(LOTS),
+        limits=[("orange", None), ("green", 1)],
+        width=3,
+        decimals=0,
+    ),
+    number("Mass, last hour", "Mass of the lots registered within the last hour.", "masskg", hour(MASS), limits=NEUTRAL, width=3),
     number(
         "QC failures, last hour",
         "FAIL among the decisions of the last hour. HighQCFailureRate fires above 10 %, from 20 decisions on.",
@@ -41,25 +51,32 @@ at_a_glance = row(
         "Users seen within the last 15 minutes.",
         "short",
         "max(flowviz_active_operators)",
+        limits=NEUTRAL,
         width=3,
     ),
-    number("Runs under way", "Production runs that were started and neither completed nor cancelled.", "short", "max(flowviz_production_runs_active)", width=3),
+    number(
+        "Runs under way",
+        "Production runs that were started and neither completed nor cancelled.",
+        "short",
+        "max(flowviz_production_runs_active)",
+        limits=NEUTRAL,
+        width=3,
+    ),
     number(
         "Offline items",
         "What devices still had to send when they last synchronised. OfflineQueueGrowing fires on it.",
         "short",
         "max(flowviz_pending_lots_offline)",
         width=3,
-        limits=rising(50, 200),
+        limits=OFFLINE,
     ),
     number(
         "CCP overrides, 24 h",
         "Decisions PASS outside a critical control point's limits, by a manager. CCPOverride fires on each.",
         "short",
-        "sum(increase(flowviz_ccp_overrides_total[24h]))",
+        f"sum({grown('flowviz_ccp_overrides_total', '24h')})",
         width=3,
-        limits=[("green", None), ("red", 1)],
-        now=True,
+        limits=ANY,
         decimals=0,
     ),
     number(
@@ -68,8 +85,7 @@ at_a_glance = row(
         "none",
         "min(flowviz_audit_chain_intact)",
         width=3,
-        limits=[("red", None), ("green", 1)],
-        now=True,
+        limits=UP,
         words=INTACT,
     ),
 )
@@ -81,6 +97,7 @@ lots = row(
         "Lots registered within the hour before each point.",
         "short",
         query(hour(LOTS, "lot_type"), "{{lot_type}}"),
+        limits=NEUTRAL,
         stacked=True,
     ),
     graph(
@@ -88,6 +105,7 @@ lots = row(
         "Mass registered within the hour before each point.",
         "masskg",
         query(hour(MASS, "lot_type"), "{{lot_type}}"),
+        limits=NEUTRAL,
         stacked=True,
     ),
     graph(
@@ -95,6 +113,7 @@ lots = row(
         "The ten busiest runs; `none`: lots that belong to no run, `other`: runs beyond what the manifest lets the metric hold.",
         "short",
         query(f"topk(10, {hour(LOTS, 'production_run')} > 0)", "{{production_run}}"),
+        limits=NEUTRAL,
         stacked=True,
     ),
 )
@@ -106,6 +125,7 @@ quality = row(
         "QC decisions within the hour before each point.",
         "short",
         query(hour(DECISIONS, "decision"), "{{decision}}"),
+        limits=NEUTRAL,
         stacked=True,
         width=6,
     ),
@@ -123,6 +143,7 @@ quality = row(
         "A gate that falls silent while lots go on is one that nobody looks after.",
         "short",
         query(hour(DECISIONS, "gate_number"), "gate {{gate_number}}"),
+        limits=NEUTRAL,
         stacked=True,
         width=6,
     ),
@@ -131,7 +152,7 @@ quality = row(
         "Decisions PASS outside a critical control point's limits, within the hour before each point.",
         "short",
         query(hour("flowviz_ccp_overrides_total", "gate_number"), "gate {{gate_number}}"),
-        limits=[("green", None), ("red", 1)],
+        limits=ANY,
         stacked=True,
         width=6,
     ),
@@ -139,13 +160,21 @@ quality = row(
 
 people = row(
     "People, runs and devices",
-    graph("Active operators", "Users seen within the last 15 minutes.", "short", query("max(flowviz_active_operators)", "operators"), width=6),
+    graph(
+        "Active operators",
+        "Users seen within the last 15 minutes.",
+        "short",
+        query("max(flowviz_active_operators)", "operators"),
+        limits=NEUTRAL,
+        width=6,
+    ),
     graph(
         "Runs",
         "Under way, and those that ended within the hour before.",
         "short",
         query("max(flowviz_production_runs_active)", "under way"),
         query(hour("flowviz_production_runs_finished_total", "status"), "{{status}} within the hour"),
+        limits=NEUTRAL,
         width=6,
     ),
     graph(
@@ -153,7 +182,7 @@ people = row(
         "What devices still had to send when they last synchronised. It falls as they come back.",
         "short",
         query("max(flowviz_pending_lots_offline)", "items"),
-        limits=rising(50, 200),
+        limits=OFFLINE,
         width=6,
     ),
     graph(
@@ -161,6 +190,8 @@ people = row(
         "Many failures at once: somebody guesses, or a device has an old password.",
         "short",
         query(hour(LOGINS, "result"), "{{result}}"),
+        limits=NEUTRAL,
+        bad="failure",
         stacked=True,
         width=6,
     ),
@@ -189,6 +220,7 @@ traceability = row(
         "Questions where a lot came from and where it went.",
         "short",
         query(hour(f"{TRACEABILITY}_count"), "queries"),
+        limits=NEUTRAL,
     ),
 )
 
@@ -199,6 +231,7 @@ record = row(
         "It only ever grows. A fall is a cut end: AuditChainBroken fires.",
         "short",
         query("max(flowviz_audit_chain_events)", "events"),
+        limits=NEUTRAL,
     ),
     graph(
         "Since the chain was last checked",
@@ -212,6 +245,7 @@ record = row(
         "An hour. Label values beyond a metric's max_series: its panels no longer tell them apart.",
         "short",
         query(f"{hour('flowviz_metrics_series_capped_total', 'metric')} > 0", "{{metric}}"),
+        limits=[("green", None), ("orange", 1)],
         bars=True,
     ),
 )

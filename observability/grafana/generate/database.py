@@ -4,11 +4,30 @@ PgBouncer's series come from the host, from the exporter, or from both, so that 
 """
 
 from page import functions, page, row
-from panels import SLOW_SECONDS, UP, UP_OR_DOWN, VERY_SLOW_SECONDS, graph, heat, number, query, rising
+from panels import (
+    ANY,
+    NEUTRAL,
+    SLOW_SECONDS,
+    UP,
+    UP_OR_DOWN,
+    VERY_SLOW_SECONDS,
+    WAIT_SECONDS,
+    falling,
+    graph,
+    heat,
+    number,
+    query,
+    rising,
+)
 
 CHOSEN = '{function=~"$function"}'
 # The console is a pool too, which nobody's statements go through.
 POOLED = '{database!="pgbouncer"}'
+# What PostgreSQL has for ordinary users.
+MOST_CONNECTIONS = (
+    "max by (instance) (pg_settings_max_connections) - max by (instance) (pg_settings_superuser_reserved_connections)"
+)
+DAY = 86400
 
 
 def pools(name):
@@ -31,7 +50,6 @@ at_a_glance = row(
         "none",
         "min(pg_up)",
         limits=UP,
-        now=True,
         words=UP_OR_DOWN,
     ),
     number(
@@ -40,7 +58,6 @@ at_a_glance = row(
         "none",
         "max(pgbouncer_up)",
         limits=UP,
-        now=True,
         words=UP_OR_DOWN,
     ),
     number(
@@ -52,25 +69,26 @@ at_a_glance = row(
     ),
     number(
         "Waiting in PgBouncer",
-        "Clients for which no server connection is free. PgBouncerPoolExhausted fires above 10, after 2 minutes.",
+        "Clients of one database for which no server connection is free. PgBouncerPoolExhausted fires above 10, after 2 minutes.",
         "short",
-        f"sum(max by (database, user) (pgbouncer_pools_client_waiting_connections{POOLED}))",
+        f"max(sum by (job, instance, database) (pgbouncer_pools_client_waiting_connections{POOLED}))",
         limits=rising(1, 11),
     ),
     number(
         "PostgreSQL's connections",
-        "Share of max_connections in use. ServerConnectionsNearLimit fires on it.",
+        "Share in use of those that it has for ordinary users. ServerConnectionsNearLimit fires above 80 %; beyond 100 % it refuses "
+        "new ones.",
         "percentunit",
-        "sum(pg_stat_activity_count) / max(pg_settings_max_connections)",
-        limits=rising(0.8, 0.9),
+        f"max(sum by (instance) (pg_stat_activity_count) / ({MOST_CONNECTIONS}))",
+        limits=rising(0.8, 1),
     ),
     number(
         "Certificate",
-        "Time left until the certificate that the pool's server showed ends. Nothing is shown without TLS.",
+        "Time left until the certificate that the pool's server showed ends; no data without TLS. "
+        "CertificateExpiring fires below 14 days, as critical below 3.",
         "s",
         "min(flowviz_db_certificate_expiry_timestamp_seconds) - time()",
-        limits=[("red", None), ("orange", 7 * 86400), ("green", 21 * 86400)],
-        now=True,
+        limits=falling(3 * DAY, 14 * DAY),
     ),
 )
 
@@ -81,34 +99,47 @@ host = row(
         "The host's connections to the pooler.",
         "short",
         query("sum by (pool, state) (flowviz_connection_pool_size)", "{{pool}} {{state}}"),
+        limits=NEUTRAL,
         stacked=True,
+        width=6,
     ),
     graph(
         "Statements that wait",
-        "And, a second, those that gave up (timeouts).",
+        "For which no connection of the host's pool is free.",
         "short",
-        query("sum by (pool) (flowviz_db_pool_waiting)", "{{pool}} waiting"),
-        query("sum by (pool) (rate(flowviz_db_pool_timeouts_total[$__rate_interval]))", "{{pool}} timeouts/s"),
+        query("sum by (pool) (flowviz_db_pool_waiting)", "{{pool}}"),
         limits=rising(1, 10),
+        width=6,
+    ),
+    graph(
+        "Statements that gave up",
+        "Within the interval: no connection was free in time.",
+        "short",
+        query("sum by (pool) (increase(flowviz_db_pool_timeouts_total[$__rate_interval]))", "{{pool}}"),
+        limits=ANY,
+        bars=True,
+        width=6,
     ),
     graph(
         "Wait for a connection",
-        "PoolWaitHigh fires on it. High here and low in PgBouncer: the host's pool is too small.",
+        "PoolWaitHigh fires on a p95 above 0.1 s. High here and low in PgBouncer: the host's pool is too small.",
         "s",
         *[
             query(
                 f"histogram_quantile({share}, sum by (pool, le) (rate(flowviz_db_pool_wait_seconds_bucket[$__rate_interval])))",
                 f"{{{{pool}}}} {name}",
             )
-            for share, name in ((0.5, "p50"), (0.99, "p99"))
+            for share, name in ((0.5, "p50"), (0.95, "p95"), (0.99, "p99"))
         ],
-        limits=rising(0.1, SLOW_SECONDS),
+        limits=rising(WAIT_SECONDS, SLOW_SECONDS),
+        width=6,
     ),
     graph(
         "Statements by result",
         "Statements a second of all chosen functions.",
-        "reqps",
+        "ops",
         query(f"sum by (result) (rate(flowviz_db_queries_total{CHOSEN}[$__rate_interval]))", "{{result}}"),
+        limits=NEUTRAL,
         stacked=True,
         width=6,
     ),
@@ -140,6 +171,7 @@ host = row(
         query(
             f"sum by (function) (rate(flowviz_db_query_duration_seconds_sum{CHOSEN}[$__rate_interval])) > 0", "{{function}}"
         ),
+        limits=NEUTRAL,
         stacked=True,
         by_function=True,
         width=6,
@@ -154,7 +186,7 @@ pgbouncer = row(
         "short",
         query(pools("client_active_connections"), "{{database}} active"),
         query(pools("client_waiting_connections"), "{{database}} waiting"),
-        limits=[("green", None), ("red", 11)],
+        limits=[("green", None), ("orange", 11)],
     ),
     graph(
         "Longest wait",
@@ -178,6 +210,7 @@ pgbouncer = row(
         "To PostgreSQL, by what they do. No idle ones and waiting clients: the pool is too small or PostgreSQL too slow.",
         "short",
         *[query(pools(f"server_{state}_connections"), f"{{{{database}}}} {state}") for state in ("active", "idle", "used", "login", "testing")],
+        limits=NEUTRAL,
         stacked=True,
     ),
     graph(
@@ -194,9 +227,10 @@ pgbouncer = row(
     graph(
         "Statements and transactions",
         "How many PgBouncer passes on in a second. About one statement for each transaction: functions rarely open longer ones.",
-        "short",
+        "ops",
         query(stats("queries_pooled"), "{{database}} statements"),
         query(stats("sql_transactions_pooled"), "{{database}} transactions"),
+        limits=NEUTRAL,
     ),
     graph(
         "Time of a statement",
@@ -213,6 +247,7 @@ pgbouncer = row(
         "Bps",
         query(stats("received_bytes"), "{{database}} received"),
         query(stats("sent_bytes"), "{{database}} sent"),
+        limits=NEUTRAL,
         width=12,
     ),
 )
@@ -224,7 +259,8 @@ server = row(
         "`idle in transaction` keeps locks and a server connection while it does nothing.",
         "short",
         query("sum by (state) (pg_stat_activity_count)", "{{state}}"),
-        query("max(pg_settings_max_connections)", "max_connections"),
+        query(f"min({MOST_CONNECTIONS})", "most for ordinary users"),
+        limits=NEUTRAL,
     ),
     graph(
         "Longest transaction",
@@ -238,20 +274,24 @@ server = row(
         "Locks held and awaited in PostgreSQL, by mode. Many exclusive ones while few requests end: something blocks the others.",
         "short",
         query("sum by (mode) (pg_locks_count) > 0", "{{mode}}"),
+        limits=NEUTRAL,
         stacked=True,
     ),
     graph(
         "Transactions",
         "A second. Rollbacks: what a function refused after it had begun, and errors.",
-        "short",
+        "ops",
         query(postgres("xact_commit"), "{{datname}} commits"),
         query(postgres("xact_rollback"), "{{datname}} rollbacks"),
+        limits=NEUTRAL,
     ),
     graph(
         "Read from memory",
-        "Share of the blocks that PostgreSQL found in its own memory. It falls when the data outgrows shared_buffers.",
+        "Share of the blocks that PostgreSQL found in its own memory. It is low just after a start, and falls when the data outgrows "
+        "shared_buffers.",
         "percentunit",
         query(f"{postgres('blks_hit')} / ({postgres('blks_hit')} + {postgres('blks_read')} > 0)", "{{datname}}"),
+        limits=falling(0.9, 0.99),
         top=1,
     ),
     graph(
@@ -259,25 +299,29 @@ server = row(
         "Within the interval. Each is a transaction that PostgreSQL ended; the function answered 5xx or tried again.",
         "short",
         query('sum by (datname) (increase(pg_stat_database_deadlocks{datname!~"template.*"}[$__rate_interval]))', "{{datname}}"),
+        limits=ANY,
         bars=True,
     ),
     graph(
         "Rows",
         "A second. Fetched far above what the pages show is a missing index.",
-        "short",
+        "rowsps",
         *[query(postgres(f"tup_{what}"), f"{{{{datname}}}} {what}") for what in ("fetched", "inserted", "updated", "deleted")],
+        limits=NEUTRAL,
     ),
     graph(
         "Written to temporary files",
         "Sorts and joins that did not fit into work_mem.",
         "Bps",
         query(postgres("temp_bytes"), "{{datname}}"),
+        limits=NEUTRAL,
     ),
     graph(
         "Size",
         "On the disk, indexes included. DiskFilling looks at the file system.",
         "bytes",
         query('max by (datname) (pg_database_size_bytes{datname!~"template.*"})', "{{datname}}"),
+        limits=NEUTRAL,
     ),
 )
 

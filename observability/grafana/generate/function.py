@@ -1,10 +1,24 @@
 """What does one function do, how well, and what does it spend its time on? The row is repeated for each chosen function."""
 
 from page import functions, page, row
-from panels import AVAILABILITY, SLOW_SECONDS, VERY_SLOW_SECONDS, graph, heat, number, query, rising
+from panels import (
+    AVAILABILITY,
+    NEUTRAL,
+    SLOW_SECONDS,
+    THROTTLED,
+    TRAPPING,
+    VERY_SLOW_SECONDS,
+    WAIT_SECONDS,
+    graph,
+    heat,
+    number,
+    query,
+    rising,
+)
 
 ERRORS = rising(1 - AVAILABILITY, 0.05)
 LATENCY = rising(SLOW_SECONDS, VERY_SLOW_SECONDS)
+WAIT = rising(WAIT_SECONDS, SLOW_SECONDS)
 THIS = '{function=~"$function"}'
 
 
@@ -25,7 +39,7 @@ def mean(histogram):
 
 
 panels = [
-    number("Requests", "Requests a second, over 5 minutes.", "reqps", f"function:http_requests:rate5m{THIS}"),
+    number("Requests", "Requests a second, over 5 minutes.", "reqps", f"function:http_requests:rate5m{THIS}", limits=NEUTRAL),
     number(
         "Error ratio",
         "Share of the requests answered 5xx, over 5 minutes.",
@@ -46,35 +60,39 @@ panels = [
         "Requests whose answer has not ended; at the manifest's max_concurrency the next one waits.",
         "short",
         f"sum by (function) (http_requests_in_flight{THIS})",
+        limits=NEUTRAL,
     ),
     number(
         "Live version",
         "The digest of the component that new requests get.",
         "none",
         'max by (version) (flowviz_function_info{function=~"$function", state="live"})',
-        "{{version}}",
-        now=True,
+        legend="{{version}}",
+        limits=NEUTRAL,
     ),
     number(
         "Memory, p99",
-        "99 of 100 instances ended without ever using more, within the page's time. Nothing is shown while none has ended.",
+        "99 of 100 instances ended without ever using more, within the page's time; no data while none has ended.",
         "bytes",
         quantile(0.99, "flowviz_function_memory_bytes", "$__range"),
-        now=True,
+        limits=NEUTRAL,
     ),
     graph(
         "Answers by route and status",
         "Requests a second. 499: the client left before the answer. 429: over the rate limit.",
         "reqps",
         query(rate("http_requests_total", by="method, route, status"), "{{method}} {{route}} {{status}}"),
+        limits=NEUTRAL,
         stacked=True,
         width=6,
     ),
     graph(
         "Errors by reason",
-        "Requests that the function or its limits failed. A trap is a panic or a fault of its code; the log has its words.",
+        "Requests that the function or its limits failed. A trap is a panic or a fault of its code; the log has its words. Lines: "
+        "2.5 in 10 minutes, above which FunctionTrapping fires, and 5 in 5 minutes, above which FunctionThrottled does.",
         "reqps",
         query(rate("flowviz_function_errors_total", by="reason"), "{{reason}}"),
+        limits=rising(TRAPPING, THROTTLED),
         stacked=True,
         width=6,
     ),
@@ -102,25 +120,28 @@ panels = [
         query(f"{rate('flowviz_function_cpu_seconds_total')} / {rate('http_request_duration_seconds_count')}", "CPU"),
         query(mean("flowviz_function_queue_wait_seconds"), "queue"),
         query(f"{rate('flowviz_db_query_duration_seconds_sum')} / {rate('http_request_duration_seconds_count')}", "database"),
+        limits=LATENCY,
     ),
     graph(
         "CPU",
         "Cores that the function keeps busy.",
         "short",
         query(rate("flowviz_function_cpu_seconds_total"), "cores"),
+        limits=NEUTRAL,
     ),
     graph(
         "Queue wait",
         "How long requests wait for a place below max_concurrency.",
         "s",
         *quantiles("flowviz_function_queue_wait_seconds"),
-        limits=rising(0.1, SLOW_SECONDS),
+        limits=WAIT,
     ),
     graph(
         "Instances",
         "Busy: with a request. Idle: kept for the next one.",
         "short",
         query(f"sum by (state) (flowviz_function_instances{THIS})", "{{state}}"),
+        limits=NEUTRAL,
         stacked=True,
     ),
     graph(
@@ -128,12 +149,14 @@ panels = [
         "How long a new instance takes, of those made within the hour before. It is part of the first request's duration.",
         "s",
         *quantiles("flowviz_function_instantiation_seconds", "1h"),
+        limits=WAIT,
     ),
     graph(
         "Instances made",
         "A second. Many while the rate is even: instances end too soon, by traps, timeouts or clients that leave.",
-        "short",
+        "cps",
         query(rate("flowviz_function_instantiation_seconds_count"), "made"),
+        limits=NEUTRAL,
     ),
     heat(
         "Memory of instances that ended",
@@ -146,6 +169,7 @@ panels = [
         "Versions side by side: requests a second that each answered. Two at once while the one before drains.",
         "reqps",
         query(rate("flowviz_function_version_requests_total", by="version"), "{{version}}"),
+        limits=NEUTRAL,
         stacked=True,
     ),
     graph(
@@ -177,6 +201,8 @@ panels = [
         "New versions of this function, by how it went.",
         "short",
         query(f"sum by (result) (increase(flowviz_function_swaps_total{THIS}[$__rate_interval]))", "{{result}}"),
+        limits=NEUTRAL,
+        bad="rejected",
         bars=True,
     ),
     graph(
@@ -184,12 +210,14 @@ panels = [
         "From a new version's last byte until it served, of the swaps within the hour before.",
         "s",
         *quantiles("flowviz_function_swap_duration_seconds", "1h"),
+        limits=NEUTRAL,
     ),
     graph(
         "Statements by result",
         "Statements a second. Timeout: no connection or no answer in time. Unavailable: the database could not be reached.",
-        "reqps",
+        "ops",
         query(rate("flowviz_db_queries_total", by="result"), "{{result}}"),
+        limits=NEUTRAL,
         stacked=True,
     ),
     graph(
@@ -204,6 +232,7 @@ panels = [
         "A function that sends more as its data grows asks in a loop.",
         "short",
         query(f"{rate('flowviz_db_queries_total')} / {rate('http_request_duration_seconds_count')}", "statements"),
+        limits=NEUTRAL,
     ),
 ]
 

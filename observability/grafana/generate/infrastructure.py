@@ -1,7 +1,7 @@
 """Do the machines have room, does the host's process live, and do we see everything? What the other pages rest on."""
 
 from page import labels_of, page, row
-from panels import UP_OR_DOWN, graph, number, query, rising, states, table
+from panels import ANY, NEUTRAL, UP, UP_OR_DOWN, graph, number, query, rising, states, table
 
 NODE = 'instance=~"$instance"'
 # What is no disk of its own, or never fills up by itself.
@@ -20,9 +20,8 @@ health = row(
         "Targets down",
         "Targets that Prometheus can't scrape. What they measure is missing everywhere. ExporterDown and HostDown fire on it.",
         "short",
-        "count(up == 0) or vector(0)",
+        "count(up == 0) or count(up) * 0",
         limits=rising(1, 2),
-        now=True,
     ),
     number(
         "Alerts firing",
@@ -30,23 +29,20 @@ health = row(
         "short",
         'count(ALERTS{alertstate="firing", alertname!="Watchdog"}) or vector(0)',
         limits=rising(1, 3),
-        now=True,
     ),
     number(
         "Watchdog",
         "An alert that always fires, to show that the way of alerts works. 0: rules aren't evaluated.",
         "short",
         'count(ALERTS{alertstate="firing", alertname="Watchdog"}) or vector(0)',
-        limits=[("red", None), ("green", 1)],
-        now=True,
+        limits=UP,
     ),
     number(
         "Rules that failed",
         "Evaluations within the page's time that ended in an error: alerts that can't fire.",
         "short",
         "sum(increase(prometheus_rule_evaluation_failures_total[$__range]))",
-        limits=rising(1, 1)[::2],
-        now=True,
+        limits=ANY,
         decimals=0,
     ),
     number(
@@ -54,8 +50,7 @@ health = row(
         "Within the page's time: people who weren't told.",
         "short",
         "sum(increase(alertmanager_notifications_failed_total[$__range]))",
-        limits=rising(1, 1)[::2],
-        now=True,
+        limits=ANY,
         decimals=0,
     ),
     number(
@@ -63,8 +58,7 @@ health = row(
         "Whether Prometheus and Alertmanager took the last one that they were given.",
         "none",
         "min(prometheus_config_last_reload_successful) * min(alertmanager_config_last_reload_successful)",
-        limits=[("red", None), ("green", 1)],
-        now=True,
+        limits=UP,
         words=[(1, "taken", "green"), (0, "REFUSED", "red")],
     ),
     states(
@@ -72,6 +66,7 @@ health = row(
         "Whether Prometheus could scrape each. Gaps: Prometheus itself was away.",
         query("max by (job, instance) (up)", "{{job}} {{instance}}"),
         words=UP_OR_DOWN,
+        limits=UP,
         width=12,
     ),
     table(
@@ -80,6 +75,7 @@ health = row(
         "none",
         'max by (alertname, severity, function, alertstate) (ALERTS{alertname!="Watchdog"})',
         ["alertname", "severity", "function", "alertstate"],
+        limits=NEUTRAL,
     ),
     graph(
         "Scrape duration",
@@ -93,6 +89,7 @@ health = row(
         "By job. A step up that stays is a label that grows.",
         "short",
         query("max by (job) (scrape_samples_scraped)", "{{job}}"),
+        limits=NEUTRAL,
     ),
     graph(
         "Notifications",
@@ -103,6 +100,8 @@ health = row(
             "sum by (integration) (increase(alertmanager_notifications_failed_total[$__rate_interval])) > 0",
             "{{integration}} failed",
         ),
+        limits=NEUTRAL,
+        bad="failed",
         bars=True,
     ),
 )
@@ -125,6 +124,7 @@ machines = row(
         "Cores. `iowait`: idle while something waits for the disk. `steal`: taken by other guests of the machine.",
         "short",
         query(node("node_cpu_seconds_total", f'{{{NODE}, mode!="idle"}}', "mode"), "{{mode}}"),
+        limits=NEUTRAL,
         stacked=True,
         width=6,
     ),
@@ -165,14 +165,14 @@ machines = row(
     ),
     graph(
         "Disk space in use",
-        "By file system. DiskFilling looks ahead: it fires before one is full.",
+        "By file system. Lines: 75 %, above which DiskFilling fires if one will be full within a day, and 95 %, where it is critical.",
         "percentunit",
         query(
             f"1 - max by (instance, mountpoint) (node_filesystem_avail_bytes{DISKS}) "
             f"/ max by (instance, mountpoint) (node_filesystem_size_bytes{DISKS})",
             "{{instance}} {{mountpoint}}",
         ),
-        limits=rising(0.8, 0.9),
+        limits=rising(0.75, 0.95),
         top=1,
         width=6,
     ),
@@ -181,6 +181,7 @@ machines = row(
         "Share of the time in which the disk had something to do. An SSD at 100 % may still have room.",
         "percentunit",
         query(node("node_disk_io_time_seconds_total", by="instance, device"), "{{instance}} {{device}}"),
+        limits=NEUTRAL,
         width=6,
     ),
     graph(
@@ -189,6 +190,7 @@ machines = row(
         "Bps",
         query(node("node_network_receive_bytes_total", NETWORK), "{{instance}} received"),
         query(node("node_network_transmit_bytes_total", NETWORK), "{{instance}} sent"),
+        limits=NEUTRAL,
         width=6,
     ),
     graph(
@@ -207,7 +209,7 @@ machines = row(
         "By the kernel, within the interval.",
         "short",
         query(f"sum by (instance) (increase(node_vmstat_oom_kill{{{NODE}}}[$__rate_interval]))", "{{instance}}"),
-        limits=[("green", None), ("red", 1)],
+        limits=ANY,
         bars=True,
         width=12,
     ),
@@ -220,49 +222,54 @@ process = row(
         "Time since the host's process started.",
         "s",
         f"time() - max(process_start_time_seconds{HOST})",
-        now=True,
         limits=[("orange", None), ("green", 600)],
     ),
-    number("Version", "The version of the host that runs.", "none", "max by (version) (flowviz_build_info)", "{{version}}", now=True),
+    number(
+        "Version",
+        "The version of the host that runs.",
+        "none",
+        "max by (version) (flowviz_build_info)",
+        legend="{{version}}",
+        limits=NEUTRAL,
+    ),
     number(
         "Started",
         "Times within the page's time, beyond the first. More than was deployed: it died.",
         "short",
         f"sum(changes(process_start_time_seconds{HOST}[$__range]))",
         limits=rising(1, 3),
-        now=True,
     ),
     number(
         "Reloads rejected",
         "Manifests within the page's time that the host refused; the one before goes on.",
         "short",
         'sum(increase(flowviz_app_reloads_total{result="rejected"}[$__range]))',
-        limits=rising(1, 1)[::2],
-        now=True,
+        limits=ANY,
         decimals=0,
     ),
     number(
         "Wrong admin tokens",
         "Answers 401 of the admin API within the page's time.",
         "short",
-        'sum(increase(flowviz_admin_requests_total{status="401"}[$__range])) or vector(0)',
+        'sum(increase(flowviz_admin_requests_total{status="401"}[$__range]))',
         limits=rising(1, 10),
-        now=True,
         decimals=0,
     ),
-    number("Threads", "Threads of the host's process.", "short", f"max(process_threads{HOST})"),
+    number("Threads", "Threads of the host's process.", "short", f"max(process_threads{HOST})", limits=NEUTRAL),
     graph(
         "CPU",
         "Cores that the host keeps busy, and the functions' part of them.",
         "short",
         query(f"sum by (instance) (rate(process_cpu_seconds_total{HOST}[$__rate_interval]))", "{{instance}} host"),
         query("sum by (instance) (rate(flowviz_function_cpu_seconds_total[$__rate_interval]))", "{{instance}} functions"),
+        limits=NEUTRAL,
     ),
     graph(
         "Memory",
         "Resident. It follows the number of instances; growth without them is a leak.",
         "bytes",
         query(f"max by (instance) (process_resident_memory_bytes{HOST})", "{{instance}}"),
+        limits=NEUTRAL,
     ),
     graph(
         "Open files",
@@ -281,6 +288,7 @@ monitoring = row(
         "In memory. Steady growth is a label that should not be one.",
         "short",
         query("max by (instance) (prometheus_tsdb_head_series)", "{{instance}}"),
+        limits=NEUTRAL,
     ),
     graph(
         "Slowest group of rules",
@@ -299,6 +307,7 @@ monitoring = row(
         "short",
         query("sum(increase(prometheus_notifications_dropped_total[$__rate_interval]))", "dropped"),
         query("sum(increase(prometheus_notifications_errors_total[$__rate_interval]))", "errors"),
+        limits=ANY,
         bars=True,
     ),
 )
