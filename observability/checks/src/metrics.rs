@@ -23,6 +23,7 @@ const OF_OTHERS: &[&str] = &[
     "pg_stat_activity_count",
     "pg_up",
     "prometheus_config_last_reload_successful",
+    "process_start_time_seconds",
     "prometheus_rule_evaluation_failures_total",
     "up",
 ];
