@@ -22,8 +22,8 @@ const OF_OTHERS: &[&str] = &[
     "pg_settings_superuser_reserved_connections",
     "pg_stat_activity_count",
     "pg_up",
-    "prometheus_config_last_reload_successful",
     "process_start_time_seconds",
+    "prometheus_config_last_reload_successful",
     "prometheus_rule_evaluation_failures_total",
     "up",
 ];
