@@ -206,10 +206,10 @@ async fn every_panel_has_something_to_show() -> Result<()> {
         shortened: Some(SHORTENED),
     };
     let stack = Stack::start(Options::temporary().with_tls().with_monitoring(monitoring)).await?;
-    // A function besides, that can be swapped, and whose instances end.
+    // A function besides, that can be swapped, whose instances end, and that meets its limits.
     let directory = wms_and_probes(&[(
         "probe",
-        "timeout = '500ms'\ninstance_reuse = { max_requests = 5 }",
+        "timeout = '500ms'\nmemory_limit = '16MiB'\ninstance_reuse = { max_requests = 5 }",
     )])?;
     let manifest = directory.path().join("spin.toml");
     let wms = Wms::on(stack, |options| options.manifest = manifest).await?;
@@ -245,6 +245,7 @@ async fn every_panel_has_something_to_show() -> Result<()> {
             ("/api/lots", 20),
             ("/probe/panic", 3),
             ("/probe/sleep?1000", 1),
+            ("/probe/allocate?64", 1),
         ] {
             for _ in 0..times {
                 wms.http.get(wms.host.url(path)).send().await?;
