@@ -55,6 +55,10 @@ async fn what_the_manifest_says_anew_holds_from_then_on() -> Result<()> {
         "red",
     );
     let site = Site::start(&before)?;
+    let rejected = site.host.put("stays", "no component").await?;
+    ensure!(rejected.status == 422, "{}", rejected.text());
+    let stays = site.host.function("stays").await?;
+    ensure!(stays["last_error"]["type"].is_string(), "{stays}");
     let held = Held::post(&client(), site.host.url("/goes/echo"));
     held.send("begun, ");
     site.host
@@ -80,6 +84,8 @@ async fn what_the_manifest_says_anew_holds_from_then_on() -> Result<()> {
             == json!({ "added": ["comes"], "removed": ["goes"], "changed": ["changes"], "unchanged": 1 }),
         "{said}"
     );
+    // Since when it is live, and what was turned down.
+    ensure!(site.host.function("stays").await? == stays, "{stays}");
     ensure!(site.status("/comes/ok").await? == 200);
     ensure!(site.status("/goes/ok").await? == 404);
     let refused = Answer::of(client().post(site.host.url("/changes/echo"))).await?;

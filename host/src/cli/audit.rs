@@ -71,7 +71,11 @@ impl Audit {
 impl Verify {
     #[tokio::main]
     async fn run(self) -> Result<ExitCode> {
-        match self.verify(self.database_url.get()?).await {
+        let verified = match self.database_url.get() {
+            Ok(url) => self.verify(url).await.map_err(Into::into),
+            Err(error) => Err(error),
+        };
+        match verified {
             Ok(verdict) => {
                 self.print(&verdict)?;
                 Ok(if verdict.holds {
@@ -81,7 +85,7 @@ impl Verify {
                 })
             }
             Err(error) => {
-                super::complain(&error.into());
+                super::complain(&error);
                 Ok(ExitCode::from(UNCHECKED))
             }
         }

@@ -7,7 +7,7 @@ use super::{secret, secret_in_file};
 use crate::manifest::Secret;
 
 #[derive(Debug, Args)]
-#[group(required = true, multiple = false)]
+#[group(multiple = false)]
 pub struct DatabaseUrlArgs {
     /// postgres://user:...@host:5432/database. Better in the environment or in a file, where other users of the machine can't see it
     #[arg(long, value_name = "URL", env = "DATABASE_URL", hide_env_values = true, value_parser = secret)]
@@ -25,6 +25,6 @@ impl DatabaseUrlArgs {
         let given = self.database_url.as_ref();
         given
             .or(self.database_url_file.as_ref())
-            .context("no --database-url, DATABASE_URL or DATABASE_URL_FILE")
+            .context("which database? Set DATABASE_URL, or name a file that has the address with DATABASE_URL_FILE or --database-url-file")
     }
 }

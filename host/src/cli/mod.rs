@@ -88,5 +88,8 @@ fn secret(text: &str) -> Result<Secret, Infallible> {
 /// Reads a file whose text, but for the end of its last line, is not to be shown.
 fn secret_in_file(path: &str) -> std::io::Result<Secret> {
     let text = std::fs::read_to_string(path)?;
-    Ok(Secret::from(text.trim_end_matches(['\r', '\n'])))
+    match text.trim_end_matches(['\r', '\n']) {
+        "" => Err(std::io::Error::other("the file is empty")),
+        text => Ok(Secret::from(text)),
+    }
 }

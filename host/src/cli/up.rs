@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use clap::builder::BoolishValueParser;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{ArgAction, Args};
 use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::net::TcpListener;
@@ -89,7 +89,7 @@ pub struct Up {
         default_value = "on",
         env = "FLOWVIZ_RATE_LIMITS",
         action = ArgAction::Set,
-        value_parser = BoolishValueParser::new()
+        value_parser = on_or_off()
     )]
     rate_limits: bool,
 
@@ -118,18 +118,18 @@ pub struct Up {
         default_value = "on",
         env = "FLOWVIZ_ACCESS_LOG",
         action = ArgAction::Set,
-        value_parser = BoolishValueParser::new()
+        value_parser = on_or_off()
     )]
     access_log: bool,
 
-    /// Record what requests do, for /metrics; `off` is for finding out what that costs
+    /// Record what requests do, for /metrics; `off` is for finding out what that costs: Prometheus then finds no host
     #[arg(
         long,
         value_name = "on|off",
         default_value = "on",
         env = "FLOWVIZ_METRICS",
         action = ArgAction::Set,
-        value_parser = BoolishValueParser::new()
+        value_parser = on_or_off()
     )]
     metrics: bool,
 
@@ -286,6 +286,10 @@ fn admin_token(args: &AdminTokenArgs, listen: SocketAddr) -> Result<Option<Admin
         );
     };
     Ok(Some(AdminToken::new(text.expose())?))
+}
+
+fn on_or_off() -> impl TypedValueParser<Value = bool> {
+    PossibleValuesParser::new(["on", "off"]).map(|value| value == "on")
 }
 
 fn size(text: &str) -> Result<u64, &'static str> {

@@ -406,12 +406,11 @@ impl Deployer {
         outcome.inspect_err(|error| self.turned_down(id, error))
     }
 
-    /// A candidate didn't come to be live. One that has to wait was not looked at.
+    /// A candidate didn't come to be live. Where none was looked at, only whoever asked is told.
     pub fn turned_down(&self, id: &str, error: &DeployError) {
-        if error.is_busy() {
-            return;
+        if error.is_rejection() {
+            self.not_received(id, error.describe().1, &error.to_string());
         }
-        self.not_received(id, error.describe().1, &error.to_string());
     }
 
     /// The same, of one that never was a whole candidate. `type` and `detail` are what is answered.

@@ -32,7 +32,19 @@ pub enum DeployError {
 // === impl DeployError ===
 
 impl DeployError {
-    /// Nothing is wrong with what was to be live; another one is being looked at.
+    /// What was to be live was looked at, and isn't.
+    pub fn is_rejection(&self) -> bool {
+        match self {
+            Self::Component(_) | Self::Probe(_) | Self::NotSaved(_) | Self::Manifest(_) => true,
+            Self::NoFunction(_)
+            | Self::SwapInProgress
+            | Self::ReloadInProgress
+            | Self::NothingToRollBackTo
+            | Self::NoVersion(_) => false,
+        }
+    }
+
+    /// Another one is being looked at.
     pub fn is_busy(&self) -> bool {
         matches!(self, Self::SwapInProgress | Self::ReloadInProgress)
     }

@@ -21,7 +21,7 @@ impl Deployer {
     /// With `fresh`, what was deployed is forgotten: the manifest's files serve.
     pub async fn reload(&self, fresh: bool) -> Result<Reloaded, DeployError> {
         let outcome = self.try_reload(fresh).await;
-        if !outcome.as_ref().is_err_and(DeployError::is_busy) {
+        if outcome.as_ref().err().is_none_or(DeployError::is_rejection) {
             self.loader.telemetry.deploy.reload(outcome.is_ok());
         }
         match &outcome {
@@ -137,7 +137,8 @@ impl Deployer {
                 None => Record::new(History::new(live)),
                 Some(mut record) => {
                     let same = record.history.versions().first().map(|first| first.digest);
-                    if same != Some(live.digest) || !saved.contains_key(id.as_ref()) {
+                    let forgotten = record.history.deployed && !saved.contains_key(id.as_ref());
+                    if same != Some(live.digest) || forgotten {
                         let mut history = History::new(live);
                         history.take_draining(&record.history);
                         record.history = history;

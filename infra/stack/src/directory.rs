@@ -56,6 +56,14 @@ impl Directory {
         })
     }
 
+    /// An error if another stack has it. To know before anything else that the two would quarrel about.
+    pub(crate) fn look_for_another(path: &Path) -> Result<()> {
+        if path.join("lock").exists() {
+            lock(path)?;
+        }
+        Ok(())
+    }
+
     pub(crate) fn secrets(&self) -> PathBuf {
         self.path.join("secrets")
     }

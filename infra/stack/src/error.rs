@@ -26,7 +26,7 @@ pub enum Error {
     #[error("no free port was found between {from} and {to} on 127.0.0.1")]
     NoFreePort { from: u16, to: u16 },
 
-    #[error("{dir} is in use by another stack, which is still running", dir = .0.display())]
+    #[error("{dir} is in use by another stack: end that one, or choose another directory (FLOWVIZ_DIR)", dir = .0.display())]
     DirInUse(PathBuf),
 
     #[error(

@@ -51,6 +51,8 @@ pub(crate) struct Process {
     part: Part,
     child: Child,
     log: PathBuf,
+    /// Bytes that earlier runs left in it.
+    log_before: u64,
     /// Keeps the thread that is the child's parent alive.
     _spawner: Spawner,
 }
@@ -128,6 +130,7 @@ impl Launcher {
             .open(&log)
             .map_err(Error::file(&log))?;
         let errors = output.try_clone().map_err(Error::file(&log))?;
+        let log_before = output.metadata().map_err(Error::file(&log))?.len();
 
         let open_files = match part.open_files() {
             Some(needed) => self.open_files(needed)?,
@@ -143,6 +146,7 @@ impl Launcher {
             part,
             child,
             log,
+            log_before,
             _spawner: self.spawner.clone(),
         })
     }
@@ -216,7 +220,7 @@ impl Process {
             Ok(Some(status)) => Err(Error::Ended {
                 part: self.part,
                 status,
-                tail: tail(&self.log),
+                tail: tail(&self.log, self.log_before),
                 log: self.log.clone(),
             }),
             Ok(None) | Err(_) => Ok(()),
@@ -267,9 +271,11 @@ impl Drop for Process {
     }
 }
 
-fn tail(log: &Path) -> String {
+/// Its end, without what was there before.
+fn tail(log: &Path, before: u64) -> String {
     let text = std::fs::read(log).unwrap_or_default();
-    let text = String::from_utf8_lossy(&text);
+    let before = usize::try_from(before).unwrap_or(usize::MAX);
+    let text = String::from_utf8_lossy(text.get(before..).unwrap_or_default());
     let lines: Vec<&str> = text.lines().collect();
     let skip = lines.len().saturating_sub(LOG_TAIL_LINES);
     lines.into_iter().skip(skip).collect::<Vec<_>>().join("\n")

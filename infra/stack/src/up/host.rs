@@ -28,8 +28,7 @@ pub(super) struct Host {
     pub admin: SocketAddr,
 }
 
-/// What the host is told besides, unless the person who starts it says otherwise: its name there, and its value.
-const TOLD_ELSEWHERE: [&str; 2] = ["FLOWVIZ_ADMIN_TOKEN", ADMIN_TOKEN_FILE];
+const ADMIN_TOKEN_VARIABLE: &str = "FLOWVIZ_ADMIN_TOKEN";
 const ADMIN_TOKEN_FILE: &str = "FLOWVIZ_ADMIN_TOKEN_FILE";
 const ADMIN_TOKEN: &str = "admin_token";
 const STATE_DIR: &str = "FLOWVIZ_STATE_DIR";
@@ -86,14 +85,12 @@ impl Host {
             ("SPIN_VARIABLE_JWT_SECRET", jwt_secret(stack)?.to_string()),
         ];
         let mut launch = self.launch(arguments, environment);
-        let is_told = |name: &&str| std::env::var_os(name).is_some();
-        if !TOLD_ELSEWHERE.iter().any(is_told) {
-            let token = admin_token_file(stack)?;
+        if let Some(file) = admin_token_file(stack)? {
             launch
                 .environment
-                .push((ADMIN_TOKEN_FILE.into(), token.into()));
+                .push((ADMIN_TOKEN_FILE.into(), file.into()));
         }
-        if !is_told(&STATE_DIR) {
+        if std::env::var_os(STATE_DIR).is_none() {
             let state = stack.dir().join("state");
             launch.environment.push((STATE_DIR.into(), state.into()));
         }
@@ -135,13 +132,21 @@ fn jwt_secret(stack: &Stack) -> Result<Secret, Error> {
     Secrets::open(stack.directory.secrets())?.get("jwt_secret")
 }
 
-/// What whoever may change the functions has to know: generated once.
-pub(super) fn admin_token(stack: &Stack) -> Result<Secret, Error> {
-    Secrets::open(stack.directory.secrets())?.get(ADMIN_TOKEN)
+/// What whoever may change the functions has to know: generated once, unless whoever started us chose another.
+pub(super) fn admin_token(stack: &Stack) -> Result<Option<Secret>, Error> {
+    admin_token_file(stack)?
+        .map(|_| Secrets::open(stack.directory.secrets())?.get(ADMIN_TOKEN))
+        .transpose()
 }
 
-pub(super) fn admin_token_file(stack: &Stack) -> Result<PathBuf, Error> {
-    Secrets::open(stack.directory.secrets())?.file(ADMIN_TOKEN)
+fn admin_token_file(stack: &Stack) -> Result<Option<PathBuf>, Error> {
+    let ours = Secrets::open(stack.directory.secrets())?.file(ADMIN_TOKEN)?;
+    let theirs = std::env::var_os(ADMIN_TOKEN_FILE).map(PathBuf::from);
+    // Ours may be named in the environment, for the commands.
+    let is_ours = |file: &PathBuf| file.canonicalize().is_ok_and(|file| file == ours);
+    let chosen = std::env::var_os(ADMIN_TOKEN_VARIABLE).is_some()
+        || theirs.is_some_and(|file| !is_ours(&file));
+    Ok((!chosen).then_some(ours))
 }
 
 impl From<&str> for Report {

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 
+use crate::directory::Directory;
 use crate::ports::{self, Listener, Ports};
 use crate::process::Process;
 use crate::{Error, Options, Stack};
@@ -129,6 +130,7 @@ async fn start(options: &Up) -> Result<Running, UpError> {
         &options.manifest,
         "start in the repository, or give --manifest",
     )?;
+    Directory::look_for_another(&options.dir)?;
     // Before anything starts; the stack looks at its own ports by itself.
     let functions = loopback(ports::claim(Listener::Functions, Some(options.port))?);
     let admin = loopback(ports::claim(Listener::Admin, Some(options.admin_port))?);
@@ -149,12 +151,15 @@ async fn start(options: &Up) -> Result<Running, UpError> {
     println!("{}", report.migrations);
 
     let step = Step::begin("the host, which compiles the functions");
-    let process = host.start(&stack).await?;
+    let process = host.start(&stack).await;
+    // Passwords are made once, and shown then or never.
+    let process = process.inspect_err(|_| println!("\n{}", report.demonstration))?;
     step.end();
     stack.scrape_host(admin)?;
 
     let token = host::admin_token(&stack)?;
-    println!("{}", Summary::new(&host, &stack, &report, &token));
+    let token = token.as_deref();
+    println!("{}", Summary::new(&host, &stack, &report, token));
     Ok(Running {
         host: process,
         stack,

@@ -6,14 +6,13 @@ use super::host::{Host, Report};
 use crate::{Part, Stack};
 
 const USER: &str = "admin@flowviz.com";
-/// What `flowviz migrate --demo` takes the password from; never set by us.
-const PASSWORD_VARIABLE: &str = "FLOWVIZ_DEMO_PASSWORD";
 
 pub(super) struct Summary<'a> {
     host: &'a Host,
     stack: &'a Stack,
     report: &'a Report,
-    admin_token: &'a str,
+    /// `None`: whoever started us chose it.
+    admin_token: Option<&'a str>,
 }
 
 impl<'a> Summary<'a> {
@@ -21,24 +20,13 @@ impl<'a> Summary<'a> {
         host: &'a Host,
         stack: &'a Stack,
         report: &'a Report,
-        admin_token: &'a str,
+        admin_token: Option<&'a str>,
     ) -> Self {
         Self {
             host,
             stack,
             report,
             admin_token,
-        }
-    }
-
-    /// The password as the shell should see it in double quotes.
-    fn password(&self) -> String {
-        match self.report.password_of(USER) {
-            Some(generated) => generated.to_owned(),
-            None if std::env::var_os(PASSWORD_VARIABLE).is_some() => {
-                format!("${PASSWORD_VARIABLE}")
-            }
-            None => "<password>".to_owned(),
         }
     }
 }
@@ -74,21 +62,19 @@ impl fmt::Display for Summary<'_> {
         writeln!(f, "  PostgreSQL   127.0.0.1:{}", stack.cluster.port())?;
         writeln!(f, "  logs         {dir}/logs")?;
         writeln!(f, "  passwords    {dir}/secrets")?;
-        writeln!(
-            f,
-            "  admin token  {}, also in {dir}/secrets/admin_token: flowviz functions --admin http://{admin} --admin-token-file {dir}/secrets/admin_token\n",
-            self.admin_token
-        )?;
+        match self.admin_token {
+            Some(token) => writeln!(
+                f,
+                "  admin token  {token}, also in {dir}/secrets/admin_token: flowviz functions --admin http://{admin} --admin-token-file {dir}/secrets/admin_token\n"
+            )?,
+            None => writeln!(f, "  admin token  the one that you gave the host\n")?,
+        }
         writeln!(f, "{}\n", report.demonstration)?;
-        writeln!(f, "Try it:\n")?;
+        writeln!(f, "Try it in another terminal:\n")?;
         writeln!(
             f,
-            "  TOKEN=$(curl -s http://{functions}/api/login -H 'content-type: application/json' \\"
-        )?;
-        writeln!(
-            f,
-            "    -d \"{{\\\"email\\\":\\\"{USER}\\\",\\\"password\\\":\\\"{}\\\"}}\" | sed 's/.*\"token\":\"\\([^\"]*\\)\".*/\\1/')",
-            self.password()
+            "  TOKEN=$(curl -s http://{functions}/api/login --json '{{\"email\":\"{USER}\",\"password\":\"{}\"}}' | jq -r .token)",
+            self.report.password_of(USER).unwrap_or("...")
         )?;
         write!(
             f,
