@@ -123,7 +123,7 @@ async fn every_acknowledged_write_has_one_event_in_one_chain() -> Result<()> {
     let verified = verify_with(&[in_file], &[]).await?;
     assert_eq!(verified.code, Some(0), "{verified:?}");
     for (wrong, told) in [
-        (vec![], "required"),
+        (vec![], "which database"),
         (vec![in_file, ("DATABASE_URL", "x")], "cannot be used with"),
         (vec![("DATABASE_URL_FILE", "/nowhere")], "No such file"),
     ] {

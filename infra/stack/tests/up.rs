@@ -213,7 +213,7 @@ async fn everything_comes_up_with_its_secrets_and_ends_in_order() {
     let dir = directory();
     let mut first = Up::start(dir.path());
     assert!(
-        first.printed.contains("open-sesame\\\""),
+        first.printed.contains("\"password\":\"open-sesame\""),
         "a curl to paste: {}",
         first.printed
     );
