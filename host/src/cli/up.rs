@@ -7,8 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use clap::builder::{PossibleValuesParser, TypedValueParser};
-use clap::{ArgAction, Args};
+use clap::{Args, ValueEnum};
 use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -87,11 +86,9 @@ pub struct Up {
         long,
         value_name = "on|off",
         default_value = "on",
-        env = "FLOWVIZ_RATE_LIMITS",
-        action = ArgAction::Set,
-        value_parser = on_or_off()
+        env = "FLOWVIZ_RATE_LIMITS"
     )]
-    rate_limits: bool,
+    rate_limits: Switch,
 
     /// A proxy whose X-Forwarded-For says who the client is: an address or a network (10.0.0.0/8). May be given several times; in
     /// the environment, separated by commas
@@ -116,22 +113,18 @@ pub struct Up {
         long,
         value_name = "on|off",
         default_value = "on",
-        env = "FLOWVIZ_ACCESS_LOG",
-        action = ArgAction::Set,
-        value_parser = on_or_off()
+        env = "FLOWVIZ_ACCESS_LOG"
     )]
-    access_log: bool,
+    access_log: Switch,
 
     /// Record what requests do, for /metrics; `off` is for finding out what that costs: Prometheus then finds no host
     #[arg(
         long,
         value_name = "on|off",
         default_value = "on",
-        env = "FLOWVIZ_METRICS",
-        action = ArgAction::Set,
-        value_parser = on_or_off()
+        env = "FLOWVIZ_METRICS"
     )]
-    metrics: bool,
+    metrics: Switch,
 
     /// The form of log lines
     #[arg(long, value_enum, default_value = "human", env = "FLOWVIZ_LOG_FORMAT")]
@@ -146,6 +139,12 @@ pub struct Up {
     drain_timeout: u64,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Switch {
+    On,
+    Off,
+}
+
 // === impl Up ===
 
 impl Up {
@@ -154,7 +153,7 @@ impl Up {
         let logger = logs::Settings {
             format: self.log_format,
             level: &self.log_level,
-            access: self.access_log,
+            access: self.access_log == Switch::On,
             functions: !self.quiet,
         }
         .install()?;
@@ -168,7 +167,7 @@ impl Up {
             for warning in &app.warnings {
                 warn!("{warning}");
             }
-            if !rate_limits {
+            if rate_limits == Switch::Off {
                 warn!("rate limits are off (--rate-limits)");
                 for function in &mut app.functions {
                     function.rate_limits.clear();
@@ -191,7 +190,7 @@ impl Up {
         let listener = bind(self.listen, "--listen").await?;
         let admin_listener = bind(self.admin_listen, "--admin-listen").await?;
 
-        if !self.metrics {
+        if self.metrics == Switch::Off {
             warn!("nothing is recorded for /metrics (--metrics)");
             stop_recording();
         }
@@ -286,10 +285,6 @@ fn admin_token(args: &AdminTokenArgs, listen: SocketAddr) -> Result<Option<Admin
         );
     };
     Ok(Some(AdminToken::new(text.expose())?))
-}
-
-fn on_or_off() -> impl TypedValueParser<Value = bool> {
-    PossibleValuesParser::new(["on", "off"]).map(|value| value == "on")
 }
 
 fn size(text: &str) -> Result<u64, &'static str> {

@@ -44,11 +44,6 @@ impl DeployError {
         }
     }
 
-    /// Another one is being looked at.
-    pub fn is_busy(&self) -> bool {
-        matches!(self, Self::SwapInProgress | Self::ReloadInProgress)
-    }
-
     /// The status, and the last part of a problem's `type` and its title.
     pub fn describe(&self) -> (StatusCode, &'static str, &'static str) {
         match self {

@@ -17,6 +17,7 @@ use tokio::sync::mpsc;
 use tracing::{debug, info, warn};
 
 use super::deployer::{By, Candidate, Deployer};
+use super::error::DeployError;
 use super::history::Origin;
 use crate::runtime::Digest;
 
@@ -108,7 +109,7 @@ impl Watch {
         };
         // Somebody else's swap ends soon.
         let deployed = self.deployer.deploy(id, candidate, by).await;
-        if deployed.is_err_and(|error| error.is_busy()) {
+        if let Err(DeployError::SwapInProgress | DeployError::ReloadInProgress) = deployed {
             debug!(function = id, "busy: the next change counts");
         }
     }
