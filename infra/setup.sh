@@ -39,18 +39,23 @@ need npm npm
 python3 -m ensurepip --version >/dev/null 2>&1 || missing+=(python3-venv)
 
 # Run after the Debian packages, some of which they may need.
-python_tools() { # name, requirements
-    local tools=target/tools/$1 wanted=$2
-    cmp -s "$wanted" "$tools/installed.txt" && return
+#
+# What is installed is kept beside the list of what was wanted. That list alone doesn't say that the tools still run: in a build cache
+# they may come from another machine or, programs of Python naming their interpreter by its whole path, from another checkout.
+python_tools() { # name, requirements, a program of them
+    local tools=target/tools/$1 wanted=$2 program=$3
+    cmp -s "$wanted" "$tools/installed.txt" && "$tools/bin/$program" --version >/dev/null 2>&1 && return
     echo "installing $(paste -sd ' ' "$wanted") into $tools"
     rm -rf "$tools"
-    python3 -m venv "$tools"
+    # By its path without links: a checkout that shares this one's `target` may outlive it.
+    python3 -m venv "$(realpath -m "$tools")"
     "$tools/bin/pip" install --quiet --disable-pip-version-check --requirement "$wanted"
     cp "$wanted" "$tools/installed.txt"
 }
-javascript_tools() { # name, folder of package.json and package-lock.json
-    local tools=target/tools/$1 wanted=$2
-    cmp -s "$wanted/package-lock.json" "$tools/installed.json" && return
+javascript_tools() { # name, folder of package.json and package-lock.json, a program of them
+    local tools=target/tools/$1 wanted=$2 program=$3
+    cmp -s "$wanted/package-lock.json" "$tools/installed.json" &&
+        "$tools/node_modules/.bin/$program" --version >/dev/null 2>&1 && return
     echo "installing what $wanted/package-lock.json names into $tools"
     rm -rf "$tools"
     mkdir -p "$tools"
@@ -60,11 +65,11 @@ javascript_tools() { # name, folder of package.json and package-lock.json
     cp "$wanted/package-lock.json" "$tools/installed.json"
 }
 tools() {
-    python_tools schemathesis tests/schemathesis.txt
-    python_tools python tests/components/python/requirements.txt
-    python_tools compose infra/compose/linters.txt
-    javascript_tools javascript tests/components/javascript
-    javascript_tools dashboards observability/grafana/schema
+    python_tools schemathesis tests/schemathesis.txt schemathesis
+    python_tools python tests/components/python/requirements.txt componentize-py
+    python_tools compose infra/compose/linters.txt compose-lint
+    javascript_tools javascript tests/components/javascript componentize-js
+    javascript_tools dashboards observability/grafana/schema tsc
 }
 if [ ${#missing[@]} -eq 0 ]; then
     tools
