@@ -10,6 +10,8 @@ CACHE := $(HOME)/.cache/flowviz
 # able to get to it: from a checkout in /root they can't.
 FLOWVIZ_DIR ?= $(shell if [ "$$(id -u)" -eq 0 ] && ! setpriv --reuid=nobody --clear-groups test -x .; then echo /var/lib/flowviz; else echo .flowviz; fi)
 
+UP := target/release/flowviz-stack up --dir "$(FLOWVIZ_DIR)" --host-bin target/release/flowviz --manifest spin.toml
+
 .DEFAULT_GOAL := help
 .PHONY: help up test setup functions host fmt lint deny unit e2e faults openapi query-plans cache
 
@@ -17,10 +19,13 @@ help: ## This list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
 
 up: setup ## Build all, start the local stack and the host, and stay in the foreground (Ctrl-C ends all)
-	@echo "building the functions and the host (release): minutes the first time, seconds later"
+	@echo "building the stack, the functions and the host (release): minutes the first time, seconds later"
+	$(CARGO) build --release -p flowviz-stack
+	@# Before the long part: a port that is taken is better known now.
+	@$(UP) --check
 	$(CARGO) functions
-	$(CARGO) build --release -p flowviz -p flowviz-stack
-	@exec target/release/flowviz-stack up --dir "$(FLOWVIZ_DIR)" --host-bin target/release/flowviz --manifest spin.toml
+	$(CARGO) build --release -p flowviz
+	@exec $(UP)
 
 test: setup fmt lint deny unit e2e ## Everything that CI checks
 

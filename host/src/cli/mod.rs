@@ -10,6 +10,7 @@ mod database_url;
 mod deploy;
 mod functions;
 mod migrate;
+mod ready;
 mod reload;
 mod remote;
 mod rollback;
@@ -42,6 +43,8 @@ enum Command {
     Rollback(rollback::Rollback),
     /// Have a host that runs read its manifest again
     Reload(reload::Reload),
+    /// Does a host that runs serve requests? It does if the exit code is 0
+    Ready(ready::Ready),
     /// Check the manifest and its components, without serving
     Check(check::Check),
     /// Bring the database's schema up to date (straight to PostgreSQL, not through the pooler, as the schema's owner)
@@ -59,6 +62,7 @@ pub fn main() -> ExitCode {
         Command::Functions(functions) => functions.run(),
         Command::Rollback(rollback) => rollback.run(),
         Command::Reload(reload) => reload.run(),
+        Command::Ready(ready) => ready.run(),
         Command::Check(check) => check.run().map(|()| ExitCode::SUCCESS),
         Command::Migrate(migrate) => migrate.run().map(|()| ExitCode::SUCCESS),
         Command::Audit(audit) => audit.run(),

@@ -102,6 +102,15 @@ impl From<Part> for Listener {
 }
 
 impl Listener {
+    pub(crate) const OF_THE_STACK: [Self; 6] = [
+        Self::Postgres,
+        Self::PgBouncer,
+        Self::Prometheus,
+        Self::Alertmanager,
+        Self::NodeExporter,
+        Self::PostgresExporter,
+    ];
+
     /// The environment variable by which a person chooses its port.
     pub fn variable(self) -> &'static str {
         match self {

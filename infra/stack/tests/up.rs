@@ -306,15 +306,30 @@ fn what_is_missing_or_taken_is_said_before_anything_starts() {
     let dir = directory();
     let holder = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = holder.local_addr().unwrap().port().to_string();
-    let taken = command(dir.path())
-        .env("FLOWVIZ_ADMIN_PORT", &port)
-        .output()
-        .unwrap();
-    let errors = String::from_utf8_lossy(&taken.stderr);
-    assert!(!taken.status.success());
+    // `make up` looks before it builds, the stack's own ports too, when there is no host yet.
+    let attempts = [
+        ("FLOWVIZ_ADMIN_PORT", None),
+        ("FLOWVIZ_ADMIN_PORT", Some("--check")),
+        ("FLOWVIZ_PROMETHEUS_PORT", Some("--check")),
+    ];
+    for (variable, check) in attempts {
+        let mut attempt = command(dir.path());
+        attempt.env(variable, &port).args(check);
+        if check.is_some() {
+            std::fs::remove_file(dir.path().join("host.sh")).unwrap();
+        }
+        let taken = attempt.output().unwrap();
+        let errors = String::from_utf8_lossy(&taken.stderr);
+        assert!(!taken.status.success());
+        assert!(
+            errors.contains(&port) && errors.contains(variable),
+            "{errors}"
+        );
+    }
+    let free = command(dir.path()).arg("--check").output().unwrap();
     assert!(
-        errors.contains(&port) && errors.contains("FLOWVIZ_ADMIN_PORT"),
-        "{errors}"
+        free.status.success() && free.stdout.is_empty() && free.stderr.is_empty(),
+        "{free:?}"
     );
 
     let mut without_manifest = command(dir.path());

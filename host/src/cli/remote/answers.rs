@@ -103,6 +103,12 @@ pub struct ReloadedFunctions {
     pub unchanged: usize,
 }
 
+/// `GET /readyz`
+#[derive(Debug, Deserialize)]
+pub struct Ready {
+    pub status: String,
+}
+
 /// RFC 9457.
 #[derive(Debug, Deserialize)]
 pub struct Problem {

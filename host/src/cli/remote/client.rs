@@ -26,6 +26,8 @@ pub struct Remote {
     url: AdminUrl,
     token: Option<HeaderValue>,
     http: Client<HttpConnector, Full<Bytes>>,
+    /// For an answer.
+    patience: Duration,
 }
 
 // === impl Remote ===
@@ -42,7 +44,13 @@ impl Remote {
             url,
             token: token.map(header).transpose()?,
             http: Client::builder(TokioExecutor::new()).build_http(),
+            patience: PATIENCE,
         })
+    }
+
+    /// Takes an answer for late that takes longer.
+    pub fn patient_for(self, patience: Duration) -> Self {
+        Self { patience, ..self }
     }
 
     pub async fn get(&self, path: &str) -> Result<Bytes, RemoteError> {
@@ -105,12 +113,12 @@ impl Remote {
             let body = body.map_err(|error| self.cut(root_cause(&error)))?;
             Ok::<_, RemoteError>((head.status, body.to_bytes()))
         };
-        let (status, body) = match tokio::time::timeout(PATIENCE, asked).await {
+        let (status, body) = match tokio::time::timeout(self.patience, asked).await {
             Ok(answer) => answer?,
             Err(_) => {
                 return Err(RemoteError::Late {
                     url: self.url.clone(),
-                    patience: PATIENCE,
+                    patience: self.patience,
                 });
             }
         };

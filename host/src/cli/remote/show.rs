@@ -1,7 +1,11 @@
 //! Answers in a person's words.
 
-use super::answers::{Compiled, Deployed, Function, Functions, Reloaded};
+use super::answers::{Compiled, Deployed, Function, Functions, Ready, Reloaded};
 use super::table::{Table, printable};
+
+pub fn ready(answer: &Ready) -> String {
+    printable(&answer.status)
+}
 
 pub fn functions(answer: &Functions) -> String {
     let mut table = Table::new([

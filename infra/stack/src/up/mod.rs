@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use clap::Args;
 
 use crate::directory::Directory;
-use crate::ports::{self, Listener, Ports};
+use crate::ports::{self, Claims, Listener, Ports};
 use crate::process::Process;
 use crate::{Error, Options, Stack};
 use host::Host;
@@ -42,6 +42,10 @@ pub struct Up {
     /// The application
     #[arg(long, default_value = "spin.toml")]
     manifest: PathBuf,
+
+    /// Only look whether it could start: the ports are free, and no other stack has the directory
+    #[arg(long)]
+    check: bool,
 
     /// Where the functions are served. For all the ports, 0 means a free one
     #[arg(long, env = "FLOWVIZ_PORT", default_value_t = 3000)]
@@ -98,8 +102,18 @@ struct Running {
     stack: Stack,
 }
 
+/// Where the host listens.
+struct Listeners {
+    functions: SocketAddr,
+    admin: SocketAddr,
+}
+
 /// Runs until a signal, or until a part ends by itself, which is an error.
 pub async fn run(options: Up) -> Result<(), UpError> {
+    if options.check {
+        options.look()?;
+        return Ok(());
+    }
     let mut signals = Signals::new().map_err(UpError::Signals)?;
     let mut running = tokio::select! {
         running = start(&options) => running?,
@@ -125,15 +139,7 @@ async fn start(options: &Up) -> Result<Running, UpError> {
         &options.host_bin,
         "cargo build --release -p flowviz",
     )?;
-    present(
-        "the application's manifest",
-        &options.manifest,
-        "start in the repository, or give --manifest",
-    )?;
-    Directory::look_for_another(&options.dir)?;
-    // Before anything starts; the stack looks at its own ports by itself.
-    let functions = loopback(ports::claim(Listener::Functions, Some(options.port))?);
-    let admin = loopback(ports::claim(Listener::Admin, Some(options.admin_port))?);
+    let Listeners { functions, admin } = options.look()?;
 
     let step = Step::begin("PostgreSQL, PgBouncer, Prometheus, Alertmanager, exporters");
     let stack = Stack::start(options.stack()).await?;
@@ -187,6 +193,26 @@ impl Running {
 // === impl Up ===
 
 impl Up {
+    /// What would keep it from starting, before anything starts.
+    fn look(&self) -> Result<Listeners, UpError> {
+        present(
+            "the application's manifest",
+            &self.manifest,
+            "start in the repository, or give --manifest",
+        )?;
+        Directory::look_for_another(&self.dir)?;
+        let mut claims = Claims::default();
+        let listeners = Listeners {
+            functions: loopback(claims.claim(Listener::Functions, Some(self.port))?),
+            admin: loopback(claims.claim(Listener::Admin, Some(self.admin_port))?),
+        };
+        let ports = self.stack().ports;
+        for listener in Listener::OF_THE_STACK {
+            claims.claim(listener, ports.of(listener))?;
+        }
+        Ok(listeners)
+    }
+
     fn stack(&self) -> Options {
         let or_usual = |wanted: Option<u16>, listener, usual| {
             wanted.or_else(|| ports::claim(listener, Some(usual)).ok())
