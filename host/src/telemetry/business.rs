@@ -1,10 +1,13 @@
 //! Metrics of the functions' own: declared in the manifest, recorded through `flowviz:metrics`, served beside the host's.
 //!
-//! The label sets of a metric are bounded (`max_series`): beyond the bound, a label's value that the manifest doesn't list
-//! becomes `other`, and `flowviz_metrics_series_capped_total{metric}` counts it. A guest can't grow the host's memory.
+//! The label sets of a metric are bounded (`max_series`). At the bound, one that the manifest doesn't list and that nothing was recorded
+//! under for a day gives way to a new one: Prometheus has what it said. If there is none, a label's value that the manifest doesn't
+//! list becomes `other`, and `flowviz_metrics_series_capped_total{metric}` counts it. A guest can't grow the host's memory.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
 use prometheus::{
     CounterVec, GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry,
@@ -14,6 +17,12 @@ use super::recording;
 use crate::manifest::{FunctionId, MetricDeclaration, MetricKind};
 
 const OTHER: &str = "other";
+
+/// A label set that isn't listed is kept for so long after its last record.
+const KEPT: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Last recorded in the far future: a label set that is kept.
+const LISTED: u64 = u64::MAX;
 
 /// Why a value wasn't recorded.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -55,7 +64,9 @@ pub struct FunctionBusinessMetrics(Vec<Arc<Metric>>);
 struct Metric {
     declaration: MetricDeclaration,
     family: Family,
-    series: RwLock<HashSet<Vec<String>>>,
+    /// Each with the second, from `since`, in which something was last recorded.
+    series: RwLock<HashMap<Vec<String>, AtomicU64>>,
+    since: Instant,
     capped: IntCounter,
 }
 
@@ -166,13 +177,20 @@ impl Metric {
             declaration,
             family,
             series: RwLock::default(),
+            since: Instant::now(),
             capped,
         };
-        for values in metric.known_label_sets() {
-            metric.touch(&values);
-            metric.remember(values);
+        let listed = metric.known_label_sets();
+        for values in &listed {
+            metric.family.touch(values);
         }
-        Ok(metric)
+        let series = listed
+            .into_iter()
+            .map(|values| (values, AtomicU64::new(LISTED)));
+        Ok(Self {
+            series: RwLock::new(series.collect()),
+            ..metric
+        })
     }
 
     /// Every combination of the values known beforehand; none when a label has no known value.
@@ -194,22 +212,6 @@ impl Metric {
         sets
     }
 
-    fn remember(&self, values: Vec<String>) {
-        self.series
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(values);
-    }
-
-    /// Makes the series exist.
-    fn touch(&self, values: &[String]) {
-        match &self.family {
-            Family::Counter(family) => drop(family.with_label_values(values)),
-            Family::Gauge(family) => drop(family.with_label_values(values)),
-            Family::Histogram(family) => drop(family.with_label_values(values)),
-        }
-    }
-
     fn record(&self, labels: &[(String, String)], record: Record) -> Result<(), RecordError> {
         let name = || self.declaration.name.clone();
         let (Record::Add(value) | Record::Set(value) | Record::Observe(value)) = record;
@@ -227,7 +229,8 @@ impl Metric {
         }
         let values = self.values(labels)?;
         if recording() {
-            self.family.record(&self.bounded(values), record);
+            let values = self.bounded(values, self.since.elapsed());
+            self.family.record(&values, record);
         }
         Ok(())
     }
@@ -257,20 +260,29 @@ impl Metric {
         Ok(values)
     }
 
-    /// `values`, or what stands for them once the metric has all the series it may have.
-    fn bounded(&self, values: Vec<String>) -> Vec<String> {
+    /// `values`, or what stands for them once the metric has all the series it may have. `now`: since the metric's beginning.
+    fn bounded(&self, values: Vec<String>, now: Duration) -> Vec<String> {
+        let now = now.as_secs();
         {
             let series = self.series.read().unwrap_or_else(PoisonError::into_inner);
-            if series.contains(&values) {
+            if let Some(last) = series.get(&values) {
+                last.fetch_max(now, Relaxed);
                 return values;
             }
         }
         let mut series = self.series.write().unwrap_or_else(PoisonError::into_inner);
-        if series.contains(&values) {
+        if let Some(last) = series.get(&values) {
+            last.fetch_max(now, Relaxed);
             return values;
         }
+        if series.len() >= self.declaration.max_series
+            && let Some(forgotten) = longest_unused(&series, now)
+        {
+            series.remove(&forgotten);
+            self.family.remove(&forgotten);
+        }
         if series.len() < self.declaration.max_series {
-            series.insert(values.clone());
+            series.insert(values.clone(), AtomicU64::new(now));
             return values;
         }
         self.capped.inc();
@@ -288,9 +300,33 @@ impl Metric {
     }
 }
 
+fn longest_unused(series: &HashMap<Vec<String>, AtomicU64>, now: u64) -> Option<Vec<String>> {
+    let (values, last) = series.iter().min_by_key(|(_, last)| last.load(Relaxed))?;
+    let unused = now.saturating_sub(last.load(Relaxed));
+    (unused >= KEPT.as_secs()).then(|| values.clone())
+}
+
 // === impl Family ===
 
 impl Family {
+    /// Makes the series exist.
+    fn touch(&self, values: &[String]) {
+        match self {
+            Self::Counter(family) => drop(family.with_label_values(values)),
+            Self::Gauge(family) => drop(family.with_label_values(values)),
+            Self::Histogram(family) => drop(family.with_label_values(values)),
+        }
+    }
+
+    fn remove(&self, values: &[String]) {
+        // It fails for what isn't there, which is what is wanted.
+        _ = match self {
+            Self::Counter(family) => family.remove_label_values(values),
+            Self::Gauge(family) => family.remove_label_values(values),
+            Self::Histogram(family) => family.remove_label_values(values),
+        };
+    }
+
     fn takes(&self, record: Record) -> bool {
         matches!(
             (self, record),
@@ -374,6 +410,48 @@ mod tests {
         assert!(text.contains(r#"lots_total{lot_type="RAW",run="A"} 1"#));
         assert!(text.contains(r#"lots_total{lot_type="RAW",run="other"} 2"#));
         assert!(text.contains(r#"flowviz_metrics_series_capped_total{metric="lots_total"} 1"#));
+    }
+
+    #[test]
+    fn a_series_that_nothing_was_recorded_under_for_a_day_gives_way() {
+        let registry = Registry::new();
+        let capped = IntCounter::new("capped_total", "Capped.").unwrap();
+        let lots = Metric::new(lots(4), &registry, capped.clone()).unwrap();
+        let record = |run: &str, hours: u64| {
+            let values = vec!["RAW".to_owned(), run.to_owned()];
+            let values = lots.bounded(values, Duration::from_secs(hours * 3600));
+            lots.family.record(&values, Record::Add(1.0));
+        };
+        record("A", 0);
+        record("B", 0);
+        record("A", 2);
+        record("C", 23);
+        let full = text(&registry);
+        for line in [
+            r#"lots_total{lot_type="RAW",run="A"} 2"#,
+            r#"lots_total{lot_type="RAW",run="B"} 1"#,
+            r#"lots_total{lot_type="RAW",run="other"} 1"#,
+        ] {
+            assert!(full.contains(line), "{line}\n{full}");
+        }
+        assert_eq!(capped.get(), 1);
+
+        record("C", 24);
+        record("D", 24);
+        record("B", 26);
+        let later = text(&registry);
+        for line in [
+            r#"lots_total{lot_type="MIX",run="none"} 0"#,
+            r#"lots_total{lot_type="RAW",run="none"} 0"#,
+            // It came back, in the place of A.
+            r#"lots_total{lot_type="RAW",run="B"} 1"#,
+            r#"lots_total{lot_type="RAW",run="C"} 1"#,
+            r#"lots_total{lot_type="RAW",run="other"} 2"#,
+        ] {
+            assert!(later.contains(line), "{line}\n{later}");
+        }
+        assert!(!later.contains(r#"run="A""#), "{later}");
+        assert_eq!(capped.get(), 2);
     }
 
     #[test]

@@ -110,7 +110,7 @@ lots = row(
     ),
     graph(
         "Lots an hour by production run",
-        "The ten busiest runs; `none`: lots that belong to no run, `other`: runs beyond what the manifest lets the metric hold.",
+        "The ten busiest runs; `none`: lots that belong to no run, `other`: more runs in a day than the manifest lets the metric hold.",
         "short",
         query(f"topk(10, {hour(LOTS, 'production_run')} > 0)", "{{production_run}}"),
         limits=NEUTRAL,
