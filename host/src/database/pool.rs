@@ -237,6 +237,7 @@ impl PoolLoad for Pool {
                 .size
                 .saturating_sub(self.places.available_permits()),
             idle: self.idle().len(),
+            limit: self.settings.size,
             waiting: self.waiting.load(Ordering::Acquire),
         }
     }

@@ -184,10 +184,12 @@ async fn until(mut reached: impl FnMut() -> bool) {
     tokio::time::timeout(LONG, waiting).await.unwrap();
 }
 
+/// What a pool of the usual size has.
 fn load(busy: usize, idle: usize) -> PoolSize {
     PoolSize {
         busy,
         idle,
+        limit: PoolSettings::default().size,
         waiting: 0,
     }
 }

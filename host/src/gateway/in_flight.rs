@@ -326,7 +326,7 @@ impl Failed {
                 (reason(*failure), problem)
             }
             Self::Call(HandleError::Guest(_)) => (Reason::Error, Problem::FunctionFailed),
-            Self::NoInstance(NoInstance::PoolFull) => (Reason::Instantiation, Problem::Overloaded),
+            Self::NoInstance(NoInstance::PoolFull) => (Reason::Overload, Problem::Overloaded),
             Self::NoInstance(NoInstance::Instantiation(_)) => {
                 (Reason::Instantiation, Problem::FunctionFailed)
             }

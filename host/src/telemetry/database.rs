@@ -6,6 +6,7 @@
 //! | `flowviz_db_query_duration_seconds` | `function` |
 //! | `flowviz_db_pool_wait_seconds` | `pool` |
 //! | `flowviz_connection_pool_size` | `pool`, `state` |
+//! | `flowviz_connection_pool_limit` | `pool` |
 //! | `flowviz_db_pool_waiting` | `pool` |
 //! | `flowviz_db_pool_timeouts_total` | `pool` |
 //! | `flowviz_db_certificate_expiry_timestamp_seconds` | `pool` |
@@ -97,6 +98,8 @@ pub trait PoolLoad: Send + Sync {
 pub struct PoolSize {
     pub busy: usize,
     pub idle: usize,
+    /// So many connections at most.
+    pub limit: usize,
     /// Statements that wait for a connection.
     pub waiting: usize,
 }
@@ -105,6 +108,7 @@ pub struct PoolSize {
 #[derive(Clone)]
 struct PoolGauges {
     size: IntGaugeVec,
+    limit: IntGaugeVec,
     waiting: IntGaugeVec,
     pools: Arc<Mutex<Vec<WatchedPool>>>,
 }
@@ -288,6 +292,13 @@ impl PoolGauges {
                 ),
                 &["pool", "state"],
             )?,
+            limit: IntGaugeVec::new(
+                Opts::new(
+                    "flowviz_connection_pool_limit",
+                    "Connections that the pool may have. Where all are busy, statements wait.",
+                ),
+                &["pool"],
+            )?,
             waiting: IntGaugeVec::new(
                 Opts::new(
                     "flowviz_db_pool_waiting",
@@ -320,10 +331,12 @@ impl PoolGauges {
                 let PoolSize {
                     busy,
                     idle,
+                    limit,
                     waiting,
                 } = load.size();
                 sum.busy += busy;
                 sum.idle += idle;
+                sum.limit += limit;
                 sum.waiting += waiting;
                 true
             });
@@ -334,6 +347,7 @@ impl PoolGauges {
 impl Collector for PoolGauges {
     fn desc(&self) -> Vec<&Desc> {
         let mut descriptions = self.size.desc();
+        descriptions.extend(self.limit.desc());
         descriptions.extend(self.waiting.desc());
         descriptions
     }
@@ -345,6 +359,7 @@ impl Collector for PoolGauges {
             PoolSize {
                 busy,
                 idle,
+                limit,
                 waiting,
             },
         ) in self.loads()
@@ -355,11 +370,15 @@ impl Collector for PoolGauges {
             self.size
                 .with_label_values(&[name.as_str(), "idle"])
                 .set(gauge(idle));
+            self.limit
+                .with_label_values(&[name.as_str()])
+                .set(gauge(limit));
             self.waiting
                 .with_label_values(&[name.as_str()])
                 .set(gauge(waiting));
         }
         let mut families = self.size.collect();
+        families.extend(self.limit.collect());
         families.extend(self.waiting.collect());
         families
     }
@@ -413,11 +432,13 @@ mod tests {
             Arc::new(Fixed(PoolSize {
                 busy: 2,
                 idle: 3,
+                limit: 25,
                 waiting: 0,
             })),
             Arc::new(Fixed(PoolSize {
                 busy: 1,
                 idle: 0,
+                limit: 5,
                 waiting: 7,
             })),
         ];
@@ -430,6 +451,7 @@ mod tests {
         for line in [
             r#"flowviz_connection_pool_size{pool="flowviz",state="busy"} 3"#,
             r#"flowviz_connection_pool_size{pool="flowviz",state="idle"} 3"#,
+            r#"flowviz_connection_pool_limit{pool="flowviz"} 30"#,
             r#"flowviz_db_pool_waiting{pool="flowviz"} 7"#,
             r#"flowviz_db_pool_timeouts_total{pool="flowviz"} 0"#,
             r#"flowviz_db_pool_wait_seconds_count{pool="flowviz"} 2"#,

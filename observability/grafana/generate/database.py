@@ -96,10 +96,12 @@ host = row(
     "1. The host's pool",
     graph(
         "Connections",
-        "The host's connections to the pooler.",
+        "The host's connections to the pooler, and how many it may have: where all of those are busy, statements wait.",
         "short",
         query("sum by (pool, state) (flowviz_connection_pool_size)", "{{pool}} {{state}}"),
+        query("sum by (pool) (flowviz_connection_pool_limit)", "{{pool}} limit"),
         limits=NEUTRAL,
+        ceiling="limit",
         stacked=True,
         width=6,
     ),

@@ -25,9 +25,9 @@ health = row(
     ),
     number(
         "Alerts firing",
-        "Without the Watchdog, which always fires.",
+        "Critical ones and warnings.",
         "short",
-        'count(ALERTS{alertstate="firing", alertname!="Watchdog"}) or vector(0)',
+        'count(ALERTS{alertstate="firing", severity!="info"}) or vector(0)',
         limits=rising(1, 3),
     ),
     number(
@@ -73,7 +73,7 @@ health = row(
         "Alerts",
         "Pending: the condition holds, not yet for long enough. docs/runbooks.md has a section for each.",
         "none",
-        'max by (alertname, severity, function, alertstate) (ALERTS{alertname!="Watchdog"})',
+        'max by (alertname, severity, function, alertstate) (ALERTS{severity!="info"})',
         ["alertname", "severity", "function", "alertstate"],
         limits=NEUTRAL,
     ),

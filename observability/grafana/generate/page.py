@@ -114,7 +114,7 @@ def _swaps(variables):
 
 
 def _alerts():
-    expr = 'ALERTS{alertstate="firing", alertname!="Watchdog"}'
+    expr = 'ALERTS{alertstate="firing", severity!="info"}'
     return _annotation("Alerts", "red", expr, "{{alertname}}", "{{severity}} {{function}}")
 
 

@@ -95,11 +95,24 @@ def _panel(kind, title, about, unit, queries, size, options, limits, custom=None
 
 
 def graph(
-    title, about, unit, *queries, limits, width=8, height=8, stacked=False, bars=False, top=None, by_function=False, bad=None
+    title,
+    about,
+    unit,
+    *queries,
+    limits,
+    width=8,
+    height=8,
+    stacked=False,
+    bars=False,
+    top=None,
+    by_function=False,
+    bad=None,
+    ceiling=None,
 ):
     """Series over time. `limits` are drawn as lines; with `by_function`, a click on a series opens its function.
 
-    `bad` is the end of the names of series that are bad at any height: they are red.
+    `bad` is the end of the names of series that are bad at any height: they are red. `ceiling` is that of series that bound the
+    others: they are dashed lines, and nothing is stacked on them.
     """
     custom = {
         "drawStyle": "bars" if bars else "line",
@@ -119,6 +132,15 @@ def graph(
     panel = _panel("timeseries", title, about, unit, queries, (width, height), options, limits, custom, **bounds, **links)
     if bad:
         _override(panel, "byRegexp", f"/{bad}$/", {"id": "color", "value": {"mode": "fixed", "fixedColor": "red"}})
+    if ceiling:
+        _override(
+            panel,
+            "byRegexp",
+            f"/{ceiling}$/",
+            {"id": "custom.stacking", "value": {"mode": "none", "group": "A"}},
+            {"id": "custom.fillOpacity", "value": 0},
+            {"id": "custom.lineStyle", "value": {"fill": "dash", "dash": [10, 10]}},
+        )
     return panel
 
 
