@@ -1,7 +1,7 @@
 //! The trail, checked again and again while the host serves (`audit_every`).
 //!
 //! Each check knows the head that the one before found: a chain whose end was cut off, or that was made anew, is found as well, for as
-//! long as this process lives. Beyond that, [note the head](../../../docs/audit.md).
+//! long as this process lives. Beyond that, [note the head](../../../docs/audit.md): each new one is in the log.
 
 use std::time::Duration;
 
@@ -44,6 +44,9 @@ impl AuditWatch {
             } else {
                 if !held {
                     info!(events = verdict.events, "the audit trail holds again");
+                }
+                if noted.head != Some(verdict.head) {
+                    info!(head = %verdict.head, events = verdict.events, "the audit trail holds");
                 }
                 // What was noted before a fault goes on to count.
                 noted = Noted {
