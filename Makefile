@@ -88,6 +88,6 @@ swaps: ## What swaps cost whoever is asking: SWAPS=200 CONNECTIONS=100 (docs/dep
 bench: setup ## Ours beside a native server on the real stack: ARGS='--case get-lot --connections 100' (docs/performance.md)
 	$(CARGO) functions
 	$(CARGO) build --target wasm32-wasip2 --profile component -p hello
-	$(CARGO) build --release -p flowviz -p flowviz-stack
+	$(CARGO) build --release -p flowviz
 	$(CARGO) build --release -p flowviz-bench
 	@target/release/flowviz-bench $(ARGS)
