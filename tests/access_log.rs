@@ -18,15 +18,6 @@ fn host(settings: &str, more: &[(&str, &str)]) -> Result<Host> {
     Host::with_manifest(&probes(&[("probe", settings)]), options)
 }
 
-/// The access log's lines so far.
-fn lines(host: &Host) -> Vec<Value> {
-    host.log()
-        .iter()
-        .filter_map(|line| serde_json::from_str(line).ok())
-        .filter(|line: &Value| line["target"] == "access")
-        .collect()
-}
-
 /// The line of a request, by its id.
 async fn line(host: &Host, id: &str) -> Result<Value> {
     let wanted = |line: &str| line.contains(id) && line.contains(r#""target":"access""#);
@@ -86,7 +77,7 @@ async fn a_request_is_found_by_its_id() -> Result<()> {
     );
     assert!(late["ms"].as_f64().is_some_and(|ms| ms >= 200.0), "{late}");
 
-    assert_eq!(lines(&host).len(), 4, "{:?}", lines(&host));
+    assert_eq!(host.access_log().len(), 4, "{:?}", host.access_log());
     assert!(!host.log().join("\n").contains("hidden"));
 
     // The version's own counters say the same. Nobody counts what no version got.
@@ -111,10 +102,10 @@ async fn the_levels_choose_what_is_logged() -> Result<()> {
         host.wait_for_log(|line| line.contains("read again"))
             .await?;
     }
-    let logged = lines(&failures);
+    let logged = failures.access_log();
     assert_eq!(logged.len(), 1, "{logged:?}");
     assert_eq!(logged[0]["path"], "/probe/panic");
-    assert_eq!(lines(&silent), [] as [Value; 0]);
+    assert_eq!(silent.access_log(), [] as [Value; 0]);
     Ok(())
 }
 
@@ -138,8 +129,12 @@ async fn who_does_not_read_the_log_holds_up_nobody() -> Result<()> {
     }
     // They waited in the host.
     let begun = Instant::now();
-    while lines(&host).len() < UNREAD {
-        ensure!(begun.elapsed() < PATIENCE, "{} lines", lines(&host).len());
+    while host.access_log().len() < UNREAD {
+        ensure!(
+            begun.elapsed() < PATIENCE,
+            "{} lines",
+            host.access_log().len()
+        );
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     let metrics = host.metrics().await?;

@@ -154,6 +154,15 @@ impl Host {
             .clone()
     }
 
+    /// The access log's lines so far.
+    pub fn access_log(&self) -> Vec<Value> {
+        self.log()
+            .iter()
+            .filter_map(|line| serde_json::from_str(line).ok())
+            .filter(|line: &Value| line["target"] == "access")
+            .collect()
+    }
+
     /// Nobody reads the host's log for as long as this is held.
     pub fn hold_log(&self) -> MutexGuard<'_, Vec<String>> {
         self.log.lock().unwrap_or_else(PoisonError::into_inner)

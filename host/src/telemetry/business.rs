@@ -173,43 +173,18 @@ impl Metric {
                 Family::Histogram(family)
             }
         };
-        let metric = Self {
+        let mut series = HashMap::new();
+        for values in listed_label_sets(&declaration) {
+            family.touch(&values);
+            series.insert(values, AtomicU64::new(LISTED));
+        }
+        Ok(Self {
             declaration,
             family,
-            series: RwLock::default(),
+            series: RwLock::new(series),
             since: Instant::now(),
             capped,
-        };
-        let listed = metric.known_label_sets();
-        for values in &listed {
-            metric.family.touch(values);
-        }
-        let series = listed
-            .into_iter()
-            .map(|values| (values, AtomicU64::new(LISTED)));
-        Ok(Self {
-            series: RwLock::new(series.collect()),
-            ..metric
         })
-    }
-
-    /// Every combination of the values known beforehand; none when a label has no known value.
-    fn known_label_sets(&self) -> Vec<Vec<String>> {
-        let mut sets = vec![Vec::new()];
-        for label in &self.declaration.labels {
-            sets = sets
-                .iter()
-                .flat_map(|set: &Vec<String>| {
-                    label.known.iter().map(|value| {
-                        let mut set = set.clone();
-                        set.push(value.clone());
-                        set
-                    })
-                })
-                .take(self.declaration.max_series)
-                .collect();
-        }
-        sets
     }
 
     fn record(&self, labels: &[(String, String)], record: Record) -> Result<(), RecordError> {
@@ -298,6 +273,25 @@ impl Metric {
             })
             .collect()
     }
+}
+
+/// Every combination of the values known beforehand; none when a label has no known value.
+fn listed_label_sets(declaration: &MetricDeclaration) -> Vec<Vec<String>> {
+    let mut sets = vec![Vec::new()];
+    for label in &declaration.labels {
+        sets = sets
+            .iter()
+            .flat_map(|set: &Vec<String>| {
+                label.known.iter().map(|value| {
+                    let mut set = set.clone();
+                    set.push(value.clone());
+                    set
+                })
+            })
+            .take(declaration.max_series)
+            .collect();
+    }
+    sets
 }
 
 fn longest_unused(series: &HashMap<Vec<String>, AtomicU64>, now: u64) -> Option<Vec<String>> {
@@ -422,35 +416,35 @@ mod tests {
             let values = lots.bounded(values, Duration::from_secs(hours * 3600));
             lots.family.record(&values, Record::Add(1.0));
         };
+        let holds = |lines: &[&str]| {
+            let text = text(&registry);
+            for line in lines {
+                assert!(text.contains(line), "{line}\n{text}");
+            }
+        };
         record("A", 0);
         record("B", 0);
         record("A", 2);
         record("C", 23);
-        let full = text(&registry);
-        for line in [
+        holds(&[
             r#"lots_total{lot_type="RAW",run="A"} 2"#,
             r#"lots_total{lot_type="RAW",run="B"} 1"#,
             r#"lots_total{lot_type="RAW",run="other"} 1"#,
-        ] {
-            assert!(full.contains(line), "{line}\n{full}");
-        }
+        ]);
         assert_eq!(capped.get(), 1);
 
         record("C", 24);
         record("D", 24);
         record("B", 26);
-        let later = text(&registry);
-        for line in [
+        holds(&[
             r#"lots_total{lot_type="MIX",run="none"} 0"#,
             r#"lots_total{lot_type="RAW",run="none"} 0"#,
             // It came back, in the place of A.
             r#"lots_total{lot_type="RAW",run="B"} 1"#,
             r#"lots_total{lot_type="RAW",run="C"} 1"#,
             r#"lots_total{lot_type="RAW",run="other"} 2"#,
-        ] {
-            assert!(later.contains(line), "{line}\n{later}");
-        }
-        assert!(!later.contains(r#"run="A""#), "{later}");
+        ]);
+        assert!(!text(&registry).contains(r#"run="A""#));
         assert_eq!(capped.get(), 2);
     }
 
